@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "zimage/error.h"
+#include "zimage/image.h"
+
+namespace zimage {
+
+enum class ComputeDtype { kAuto, kF32, kBf16 };  // kAuto: bf16
+enum class Schedule {
+  kTerminal,  // diffusers <= 0.38: `steps` points ending at sigma 0, steps - 1 updates
+  kLiteral,   // diffusers >= 0.39: `steps` updates
+};
+enum class Rng {
+  kTorch,  // torch's CPU generator
+  kCuda,   // Philox, as torch draws on a CUDA device
+};
+
+enum class Stage { kEncodingPrompt, kLoadingTransformer, kDenoising, kDecoding };
+
+struct Progress {
+  Stage stage;
+  int image = 0, images = 1;  // 0-based
+  int step = 0, steps = 0;    // transformer updates done and in all; only in kDenoising
+};
+
+struct GenerateOptions {
+  std::string prompt;
+  std::string negative_prompt;           // used only with guidance_scale > 0
+  int width = 1024;                      // pixels, a multiple of 16, at least 64
+  int height = 1024;                     // pixels, a multiple of 16, at least 64
+  int steps = 9;                         // points of the schedule; terminal: steps - 1 updates
+  float guidance_scale = 0.0f;           // 0: no classifier-free guidance; pos + scale * (pos - neg)
+  bool cfg_normalization = false;
+  float cfg_normalization_factor = 1.0f; // limit of ||pred|| / ||pos||
+  float cfg_truncation = 1.0f;           // 0 to 1; no guidance where 1 - sigma exceeds it
+  Schedule schedule = Schedule::kTerminal;
+  std::uint64_t seed = 0;                // picture i uses seed + i
+  Rng rng = Rng::kTorch;
+  int num_images = 1;
+  int max_sequence_length = 512;         // prompt tokens, template included
+  // Called at the start of every stage and after each step; false cancels (generate throws Cancelled).
+  std::function<bool(const Progress&)> on_progress;
+};
+
+struct PipelineOptions {
+  ComputeDtype dtype = ComputeDtype::kAuto;
+  int threads = 0;  // 0: all processors this process may use
+};
+
+// Text to image. Components are resident one after the other; weights are mapped, not read.
+// One generate() at a time per Pipeline.
+class Pipeline {
+ public:
+  // `snapshot` holds model_index.json, transformer/, text_encoder/, tokenizer/, vae/ and scheduler/.
+  // Reads the configurations and checks that every component is there; weights are mapped later.
+  explicit Pipeline(const std::filesystem::path& snapshot, const PipelineOptions& options = {});
+  ~Pipeline();
+  Pipeline(Pipeline&&) noexcept;
+  Pipeline& operator=(Pipeline&&) noexcept;
+
+  // Throws UsageError for an option out of range, Error for broken files, a non-finite value (naming the
+  // step) or no memory, Cancelled when on_progress returned false. on_image, if set, gets each picture
+  // as soon as it is decoded, and the result is then empty.
+  std::vector<Image> generate(const GenerateOptions& options,
+                              const std::function<void(int index, Image image)>& on_image = {});
+
+  // Throws UsageError for what generate() would refuse before work starts.
+  void check_options(const GenerateOptions& options) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace zimage

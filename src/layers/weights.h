@@ -1,0 +1,63 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/tensor.h"
+#include "io/mapped_file.h"
+
+namespace zimage {
+
+// The tensors of one component (transformer, text_encoder, vae), from one file or several shards.
+class WeightMap {
+ public:
+  // `where` names the component in messages. Tensor names must be new: throws Error naming the twice-given one.
+  explicit WeightMap(std::string where) : where_(std::move(where)) {}
+
+  void add_file(const std::filesystem::path& path);  // all tensors of a .safetensors file
+  void add(const std::string& name, Tensor tensor, std::string file = "memory");
+
+  const std::string& where() const { return where_; }
+  bool has(const std::string& name) const { return entries_.contains(name); }
+  // Throws Error naming the component and tensor when it is missing or has another shape.
+  Tensor take(const std::string& name, const Shape& shape) const;
+  std::vector<std::string> untaken() const;  // names no layer has asked for, sorted
+  void check_intact() const;                 // throws Error once a mapped file was truncated under us
+  std::uint64_t bytes() const;               // of all tensors
+
+ private:
+  struct Entry {
+    Tensor tensor;
+    std::string file;
+  };
+  std::string where_;
+  std::map<std::string, Entry> entries_;
+  std::vector<std::shared_ptr<const MappedFile>> files_;
+  mutable std::set<std::string> taken_;
+};
+
+// A place in the checkpoint's tree of names, and the dtype that matmul weights get there.
+class WeightScope {
+ public:
+  WeightScope(const WeightMap& map, Dtype compute, std::string prefix = "")
+      : map_(&map), compute_(compute), prefix_(std::move(prefix)) {}
+
+  WeightScope operator/(std::string_view name) const;  // "layers" / "0" -> "layers.0"
+  Dtype compute() const { return compute_; }
+  bool has(std::string_view name) const;
+  // In the compute dtype: a view of the mapped file where it already has that dtype, else converted.
+  Tensor matrix(std::string_view name, const Shape& shape) const;
+  // In f32: norms, biases and other small tensors.
+  Tensor vector(std::string_view name, const Shape& shape) const;
+
+ private:
+  const WeightMap* map_;
+  Dtype compute_;
+  std::string prefix_;
+};
+
+}  // namespace zimage

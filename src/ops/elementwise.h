@@ -1,0 +1,26 @@
+#pragma once
+
+#include "core/tensor.h"
+
+namespace zimage::ops {
+
+Tensor cast(const Tensor& x, Dtype dtype);  // between F32, BF16, F16, F64 (to f32/bf16); x itself when equal
+
+// silu(gate) * up, inside in f32. Both [..., dim] of one dtype, which is also the result's.
+Tensor silu_mul(const Tensor& gate, const Tensor& up);
+Tensor silu(const Tensor& x);  // f32 or bf16
+
+// x + y, f32 or bf16 (sum in f32).
+Tensor add(const Tensor& x, const Tensor& y);
+// x + gate * y. x, y: [tokens, dim] f32; gate: [dim] f32.
+Tensor add_gated(const Tensor& x, const Tensor& y, const Tensor& gate);
+
+// Row ids[i] of table: [rows, dim] f32 or bf16. Returns [ids, dim] f32.
+Tensor gather_rows(const Tensor& table, const Tensor& ids_i32);
+
+// Each pixel twice in both directions. x: [height, width, channels].
+Tensor upsample_nearest_2x(const Tensor& x);
+
+bool all_finite(const Tensor& x);  // f32 or bf16
+
+}  // namespace zimage::ops

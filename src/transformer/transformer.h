@@ -1,0 +1,52 @@
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+
+#include "io/json.h"
+#include "layers/weights.h"
+
+namespace zimage {
+
+// transformer/config.json (ZImageTransformer2DModel).
+struct TransformerConfig {
+  int in_channels, dim, n_layers, n_refiner_layers, n_heads, n_kv_heads, cap_feat_dim;
+  int patch_size, f_patch_size;  // all_patch_size[0], all_f_patch_size[0]
+  float norm_eps, rope_theta, t_scale;
+  bool qk_norm;
+  std::array<int, 3> axes_dims;  // rope channels of frame, row, column; their sum is the head dim
+  std::array<int, 3> axes_lens;  // positions of frame, row, column
+
+  static TransformerConfig from_json(const Json& json);
+  int head_dim() const { return dim / n_heads; }
+  int ffn_dim() const { return static_cast<int>(dim / 3.0 * 8.0); }
+};
+
+// The S3-DiT of Z-Image (diffusers: ZImageTransformer2DModel).
+class Transformer {
+ public:
+  Transformer(const TransformerConfig& config, const WeightMap& weights, Dtype compute);
+  ~Transformer();
+
+  const TransformerConfig& config() const;
+
+  // What stays the same over the steps of one picture: refined caption, rope tables.
+  struct Caption;
+  // prompt_embeds: [tokens, cap_feat_dim] f32, at least one token. latent sizes in latent pixels,
+  // multiples of patch_size. Throws Error when a position lies beyond axes_lens.
+  std::shared_ptr<const Caption> prepare(const Tensor& prompt_embeds, int latent_height,
+                                         int latent_width) const;
+
+  // latents: [channels, height, width] f32; t: 1 - sigma, 0 at pure noise, 1 at the picture.
+  // Returns the raw output (the negated velocity) [channels, height, width] f32.
+  // between_blocks, if set, is called before every block (to cancel, by throwing).
+  Tensor operator()(const Tensor& latents, float t, const Caption& caption,
+                    const std::function<void()>& between_blocks = {}) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<const Impl> impl_;
+};
+
+}  // namespace zimage

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "io/json.h"
+#include "layers/weights.h"
+
+namespace zimage {
+
+// vae/config.json (AutoencoderKL).
+struct VaeConfig {
+  int in_channels, out_channels, latent_channels, layers_per_block, norm_num_groups;
+  std::vector<int> block_out_channels;
+  float scaling_factor, shift_factor;
+  bool mid_block_add_attention, use_quant_conv, use_post_quant_conv;
+
+  static VaeConfig from_json(const Json& json);
+  int scale() const { return 1 << (static_cast<int>(block_out_channels.size()) - 1); }  // pixels per latent pixel
+};
+
+// Latents to pixels.
+class VaeDecoder {
+ public:
+  VaeDecoder(const VaeConfig& config, const WeightMap& weights, Dtype compute);
+  ~VaeDecoder();
+  // latents: [latent_channels, h, w] f32 as the denoise loop leaves them (this divides by scaling_factor
+  // and adds shift_factor). Returns [3, h * scale, w * scale] f32, about -1 to 1.
+  Tensor operator()(const Tensor& latents) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<const Impl> impl_;
+};
+
+// Pixels to latents.
+class VaeEncoder {
+ public:
+  VaeEncoder(const VaeConfig& config, const WeightMap& weights, Dtype compute);
+  ~VaeEncoder();
+  // pixels: [3, H, W] f32, -1 to 1, H and W multiples of scale(). Returns the distribution's moments
+  // [2 * latent_channels, H / scale, W / scale] f32: mean, then log variance, unscaled.
+  Tensor moments(const Tensor& pixels) const;
+  // (mean - shift_factor) * scaling_factor: [latent_channels, H / scale, W / scale] f32.
+  Tensor operator()(const Tensor& pixels) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<const Impl> impl_;
+};
+
+}  // namespace zimage

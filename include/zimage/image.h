@@ -19,13 +19,15 @@ struct Image {
 
 enum class ImageFormat { kPng, kJpeg, kWebp };
 
-// By the file name's ending (.png, .jpg, .jpeg, .webp; no ending means PNG). Throws UsageError for others.
+// By the file name's ending (.png, .jpg, .jpeg, .webp; no ending means PNG). Throws UsageError for
+// others.
 ImageFormat image_format_of(const std::filesystem::path& path);
 
 // What is stored beside the pixels; empty strings are left out.
 struct ImageMetadata {
-  std::string parameters;  // A1111 infotext, UTF-8: PNG iTXt "parameters", JPEG/WebP EXIF UserComment
-  std::string zimage_json; // our own record, JSON: PNG iTXt "zimage", JPEG/WebP XMP
+  std::string
+      parameters;  // A1111 infotext, UTF-8: PNG iTXt "parameters", JPEG/WebP EXIF UserComment
+  std::string zimage_json;  // our own record, JSON: PNG iTXt "zimage", JPEG/WebP XMP
 };
 
 struct EncodeOptions {

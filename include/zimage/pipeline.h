@@ -23,31 +23,34 @@ enum class Rng {
   kCuda,   // Philox, as torch draws on a CUDA device
 };
 
-enum class Stage { kEncodingPrompt, kLoadingTransformer, kDenoising, kDecoding };
+enum class Stage { kEncodingPrompt, kDenoising, kDecoding };
 
 struct Progress {
   Stage stage;
-  int image = 0, images = 1;  // 0-based
-  int step = 0, steps = 0;    // transformer updates done and in all; only in kDenoising
+  int image = 0, images = 1;  // image counts from 0
+  int step = 0, steps = 0;    // updates done and in all, in kDenoising
 };
 
 struct GenerateOptions {
   std::string prompt;
-  std::string negative_prompt;           // used only with guidance_scale > 0
-  int width = 1024;                      // pixels, a multiple of 16, at least 64
-  int height = 1024;                     // pixels, a multiple of 16, at least 64
-  int steps = 9;                         // points of the schedule; terminal: steps - 1 updates
-  float guidance_scale = 0.0f;           // 0: no classifier-free guidance; pos + scale * (pos - neg)
-  bool cfg_normalization = false;
-  float cfg_normalization_factor = 1.0f; // limit of ||pred|| / ||pos||
-  float cfg_truncation = 1.0f;           // 0 to 1; no guidance where 1 - sigma exceeds it
+  std::string negative_prompt;     // used only with guidance_scale > 0
+  int width = 1024;                // pixels, a multiple of 16, at least 64
+  int height = 1024;               // pixels, a multiple of 16, at least 64
+  int steps = 9;                   // points of the schedule; terminal: steps - 1 updates
+  float guidance_scale = 0.0f;     // pred = pos + scale * (pos - neg); 0: no guidance
+  bool cfg_normalization = false;  // limit ||pred|| to factor * ||pos||
+  float cfg_normalization_factor = 1.0f;
+  float cfg_truncation = 1.0f;  // 0 to 1: no guidance where 1 - sigma exceeds it
   Schedule schedule = Schedule::kTerminal;
-  std::uint64_t seed = 0;                // picture i uses seed + i
+  std::uint64_t seed = 0;  // picture i uses seed + i
   Rng rng = Rng::kTorch;
   int num_images = 1;
-  int max_sequence_length = 512;         // prompt tokens, template included
-  // Called at the start of every stage and after each step; false cancels (generate throws Cancelled).
-  std::function<bool(const Progress&)> on_progress;
+  int max_sequence_length = 512;  // prompt tokens, chat template included
+
+  // Called at the start of every stage and after each update; may throw Cancelled to stop.
+  std::function<void(const Progress&)> on_progress;
+  // Asked between the transformer's blocks; true makes generate() throw Cancelled.
+  std::function<bool()> is_cancelled;
 };
 
 struct PipelineOptions {
@@ -59,21 +62,27 @@ struct PipelineOptions {
 // One generate() at a time per Pipeline.
 class Pipeline {
  public:
-  // `snapshot` holds model_index.json, transformer/, text_encoder/, tokenizer/, vae/ and scheduler/.
-  // Reads the configurations and checks that every component is there; weights are mapped later.
+  // `snapshot` holds model_index.json, transformer/, text_encoder/, tokenizer/, vae/ and
+  // scheduler/. Reads the configurations and the tokenizer; weights are mapped when a picture needs
+  // them. Throws Error naming the file that is missing or wrong.
   explicit Pipeline(const std::filesystem::path& snapshot, const PipelineOptions& options = {});
   ~Pipeline();
   Pipeline(Pipeline&&) noexcept;
   Pipeline& operator=(Pipeline&&) noexcept;
 
-  // Throws UsageError for an option out of range, Error for broken files, a non-finite value (naming the
-  // step) or no memory, Cancelled when on_progress returned false. on_image, if set, gets each picture
-  // as soon as it is decoded, and the result is then empty.
-  std::vector<Image> generate(const GenerateOptions& options,
-                              const std::function<void(int index, Image image)>& on_image = {});
+  // The preset of the model's family (Turbo: 9 steps, no guidance; Base: 50 steps, guidance 4).
+  GenerateOptions defaults() const;
 
-  // Throws UsageError for what generate() would refuse before work starts.
+  // Throws what generate() would throw before its work starts: UsageError for an option out of
+  // range, Error for too little memory.
   void check_options(const GenerateOptions& options) const;
+
+  // Gives each picture to on_image as soon as it is decoded. Throws UsageError for an option out of
+  // range; Error for broken files, too little memory or a non-finite value, naming the place;
+  // Cancelled.
+  void generate(const GenerateOptions& options,
+                const std::function<void(int index, Image image)>& on_image);
+  std::vector<Image> generate(const GenerateOptions& options);
 
  private:
   struct Impl;

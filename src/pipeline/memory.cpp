@@ -1,0 +1,105 @@
+#include "pipeline/memory.h"
+
+#include <algorithm>
+#include <fstream>
+#include <iomanip>
+#include <limits>
+#include <sstream>
+
+#include "core/check.h"
+#include "io/safetensors.h"
+
+namespace zimage {
+namespace {
+
+std::uint64_t converted_bytes(const Snapshot& snapshot, const std::string& component,
+                              Dtype compute) {
+  std::uint64_t bytes = 0;
+  for (const auto& path : snapshot.weight_files(component)) {
+    for (const auto& [name, tensor] : SafetensorsFile::open(path).tensors()) {
+      if (tensor.rank() > 1 && tensor.dtype() != compute) {
+        bytes += static_cast<std::uint64_t>(tensor.numel()) * size_of(compute);
+      }
+    }
+  }
+  return bytes;
+}
+
+// Live at once in a block: residual stream, attention and FFN branches.
+std::uint64_t block_bytes(std::uint64_t tokens, std::uint64_t dim, std::uint64_t ffn,
+                          std::uint64_t element) {
+  const std::uint64_t stream = 3 * dim * sizeof(float);
+  const std::uint64_t attention = 5 * dim * element;
+  const std::uint64_t feed_forward = 3 * ffn * element + dim * sizeof(float);
+  return tokens * (stream + std::max(attention, feed_forward));
+}
+
+std::uint64_t vae_bytes(const VaeConfig& vae, std::uint64_t pixels, std::uint64_t element) {
+  // The last stage's first resnet: its input at the channels of the stage before, and its branches.
+  const auto& channels = vae.block_out_channels;
+  const auto before =
+      static_cast<std::uint64_t>(channels[std::min<std::size_t>(1, channels.size() - 1)]);
+  return pixels * element * (2 * before + 2 * static_cast<std::uint64_t>(channels.front())) +
+         pixels * 3 * sizeof(float);
+}
+
+std::string gib(std::uint64_t bytes) {
+  std::ostringstream out;
+  out << std::fixed << std::setprecision(2) << static_cast<double>(bytes) / (1u << 30) << " GiB";
+  return out.str();
+}
+
+std::uint64_t read_number(const char* path) {
+  std::ifstream file(path);
+  std::uint64_t value = 0;
+  return file >> value ? value : std::numeric_limits<std::uint64_t>::max();
+}
+
+}  // namespace
+
+std::vector<StageMemory> estimate_memory(const MemoryRequest& r) {
+  const std::uint64_t element = size_of(r.compute);
+  const auto pixels = static_cast<std::uint64_t>(r.width) * static_cast<std::uint64_t>(r.height);
+  const auto unit = static_cast<std::uint64_t>(r.vae.scale() * r.transformer.patch_size);
+  const auto prompt = static_cast<std::uint64_t>(r.tokens);
+  const std::uint64_t tokens = pixels / (unit * unit) + prompt + 64;  // both parts are padded to 32
+  const auto stage = [&](const std::string& name, const std::string& component,
+                         std::uint64_t tensor_bytes) {
+    return StageMemory{name, converted_bytes(r.snapshot, component, r.compute), tensor_bytes};
+  };
+  return {stage("text encoder", "text_encoder",
+                block_bytes(prompt, r.text_encoder.hidden_size, r.text_encoder.intermediate_size,
+                            element)),
+          stage("transformer", "transformer",
+                block_bytes(tokens, r.transformer.dim, r.transformer.ffn_dim(), element)),
+          stage("vae", "vae", vae_bytes(r.vae, pixels, element))};
+}
+
+std::uint64_t available_memory() {
+  std::uint64_t available = std::numeric_limits<std::uint64_t>::max();
+  std::ifstream meminfo("/proc/meminfo");
+  for (std::string line; std::getline(meminfo, line);) {
+    std::istringstream fields(line);
+    std::string key;
+    std::uint64_t kib = 0;
+    if (fields >> key >> kib && key == "MemAvailable:") available = kib * 1024;
+  }
+  const std::uint64_t limit = read_number("/sys/fs/cgroup/memory.max");  // "max": no number
+  const std::uint64_t used = read_number("/sys/fs/cgroup/memory.current");
+  if (limit != std::numeric_limits<std::uint64_t>::max() && used <= limit) {
+    available = std::min(available, limit - used);
+  }
+  return available;
+}
+
+void check_memory(const MemoryRequest& request) {
+  const std::uint64_t available = available_memory();
+  for (const StageMemory& stage : estimate_memory(request)) {
+    check(stage.bytes() <= available, "not enough memory: the ", stage.stage, " needs about ",
+          gib(stage.bytes()), " for ", request.width, "x", request.height, " pixels in ",
+          request.compute, ", ", gib(available), " are available; a smaller picture",
+          request.compute == Dtype::kF32 ? " or --dtype bf16" : "", " needs less");
+  }
+}
+
+}  // namespace zimage

@@ -1,0 +1,59 @@
+#include "pipeline/option_limits.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/check.h"
+#include "zimage/options.h"
+
+namespace zimage {
+namespace {
+
+constexpr int kMinSize = 64;     // pixels
+constexpr int kMaxSteps = 1000;  // the scheduler's training timesteps
+constexpr int kMaxImages = 10000;
+constexpr int kMinTokens = 16;  // the chat template takes 8
+constexpr float kMaxGuidance = 1000;
+
+void check_size(std::string_view name, int value, int multiple, int largest) {
+  const int smallest = (kMinSize + multiple - 1) / multiple * multiple;
+  const int nearest =
+      std::clamp((value / multiple + (value % multiple >= (multiple + 1) / 2 ? 1 : 0)) * multiple,
+                 smallest, largest);
+  check_usage(value >= smallest && value <= largest && value % multiple == 0, "--", name, " ",
+              value, ": expected a multiple of ", multiple, " from ", smallest, " to ", largest,
+              "; the nearest is ", nearest);
+}
+
+template <class T>
+void check_range(std::string_view name, T value, T low, T high) {
+  const bool ok = value >= low && value <= high;  // false for NaN
+  check_usage(ok, "--", name, " ", value, ": expected ", low, " to ", high);
+}
+
+}  // namespace
+
+void check_options(const GenerateOptions& options, const OptionLimits& limits) {
+  check_size("width", options.width, limits.size_multiple, limits.max_width);
+  check_size("height", options.height, limits.size_multiple, limits.max_height);
+  check_range("steps", options.steps, 1, kMaxSteps);
+  check_range("guidance", options.guidance_scale, 0.0f, kMaxGuidance);
+  check_range("cfg-truncation", options.cfg_truncation, 0.0f, 1.0f);
+  check_range("cfg-normalization-factor", options.cfg_normalization_factor,
+              std::numeric_limits<float>::min(), kMaxGuidance);
+  check_range("num-images", options.num_images, 1, kMaxImages);
+  check_range("max-sequence-length", options.max_sequence_length, kMinTokens, limits.max_tokens);
+  check_usage(options.seed <= std::numeric_limits<std::uint64_t>::max() -
+                                  static_cast<std::uint64_t>(options.num_images - 1),
+              "--seed ", options.seed, ": seed + ", options.num_images - 1,
+              " of the last picture exceeds 2^64 - 1");
+}
+
+std::string_view name_of(Schedule schedule) {
+  return schedule == Schedule::kLiteral ? "literal" : "terminal";
+}
+
+std::string_view name_of(Rng rng) { return rng == Rng::kCuda ? "cuda" : "torch"; }
+
+}  // namespace zimage

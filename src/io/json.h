@@ -18,20 +18,21 @@ class Json {
   // `where` stands in messages for the place the text came from.
   static Json parse(std::string_view text, std::string where);
 
-  const std::string& where() const;  // "transformer/config.json" or "... key rope_scaling"
-  bool has(std::string_view key) const;      // present and not null
-  std::vector<std::string> keys() const;     // of an object, in file order
+  const std::string& where() const;       // "transformer/config.json" or "... key rope_scaling"
+  bool has(std::string_view key) const;   // present and not null
+  std::vector<std::string> keys() const;  // of an object, in file order
 
   // Throws Error naming the file and the key when it is missing or of another type or range.
-  // T: bool, int, std::int64_t, float, double, std::string, std::vector<int|std::int64_t|float|std::string>,
-  // std::array<int, 3>. Integers must be integral and fit; floats must be finite.
+  // T: bool, int, std::int64_t, float, double, std::string,
+  // std::vector<int|std::int64_t|float|std::string>, std::array<int, 3>. Integers must be integral
+  // and fit; floats must be finite.
   template <class T>
   T get(std::string_view key) const;
   // `fallback` when the key is absent or null.
   template <class T>
   T get_or(std::string_view key, T fallback) const;
 
-  Json object(std::string_view key) const;              // a nested object
+  Json object(std::string_view key) const;                // a nested object
   std::vector<Json> objects(std::string_view key) const;  // an array of objects
 
  private:

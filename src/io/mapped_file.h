@@ -1,14 +1,18 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
 
+#include "io/open_file.h"
+
 namespace zimage {
 
 // A regular file mapped read-only. When another process truncates it while mapped, reads past the
-// new end see zeros instead of a crash, and check_intact() throws.
+// new end see zeros instead of a crash, and check_intact() throws. (The first file opened installs
+// a SIGBUS handler; faults outside mapped files go on to the handler that was there before.)
 class MappedFile : public std::enable_shared_from_this<MappedFile> {
  public:
   // Throws Error for what is missing, unreadable or no regular file.
@@ -19,15 +23,19 @@ class MappedFile : public std::enable_shared_from_this<MappedFile> {
 
   const std::filesystem::path& path() const { return path_; }
   std::span<const std::byte> bytes() const { return {data_, size_}; }
-  void check_intact() const;  // throws Error naming the file once a read hit the missing part
-  void release_pages() const; // the system may drop what it has cached of this mapping
+  // Throws Error naming the file once it is shorter than when opened, was written to, or a read hit
+  // a part that could not be read.
+  void check_intact() const;
+  void release_pages() const;  // the system may drop what it has cached of this mapping
 
  private:
   MappedFile() = default;
   std::filesystem::path path_;
+  FileHandle handle_;
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
-  int slot_ = -1;  // in the table that the SIGBUS handler reads
+  std::int64_t modified_ns_ = 0;  // time of the last write when opened
+  int slot_ = -1;                 // in the table that the SIGBUS handler reads
 };
 
 }  // namespace zimage

@@ -1,0 +1,97 @@
+#include "io/safetensors.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "core/check.h"
+#include "io/file.h"
+#include "io/printable.h"
+
+namespace zimage {
+namespace {
+
+constexpr std::size_t kMaxHeaderBytes = 100'000'000;
+
+Tensor view_of(const std::shared_ptr<const MappedFile>& file, const SafetensorsHeader& header,
+               const SafetensorsHeader::Entry& entry) {
+  const std::byte* data = file->bytes().data() + header.data_begin + entry.begin;
+  if (reinterpret_cast<std::uintptr_t>(data) % size_of(entry.dtype) != 0) {
+    Tensor copy = empty(entry.shape, entry.dtype);
+    std::memcpy(copy.raw(), data, copy.bytes());
+    return copy;
+  }
+  // Tensor has no const form; the pages are mapped read-only and only a tensor's maker writes.
+  return {std::shared_ptr<std::byte>(file, const_cast<std::byte*>(data)), entry.shape, entry.dtype};
+}
+
+using Item = std::pair<const std::string, Tensor>;
+
+std::vector<const Item*> in_file_order(const std::map<std::string, Tensor>& tensors) {
+  std::vector<const Item*> items;
+  for (const Item& item : tensors) items.push_back(&item);
+  std::stable_sort(items.begin(), items.end(), [](const Item* a, const Item* b) {
+    return size_of(a->second.dtype()) > size_of(b->second.dtype());
+  });
+  return items;
+}
+
+std::string header_of(const std::vector<const Item*>& items,
+                      const std::map<std::string, std::string>& metadata,
+                      const std::string& where) {
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  std::uint64_t offset = 0;
+  for (const Item* item : items) {
+    const auto& [name, tensor] = *item;
+    check(name != "__metadata__", where, ": a tensor cannot be called __metadata__");
+    check(tensor.defined(), where, ": tensor ", printable(name), " is undefined");
+    const auto dims = tensor.shape().dims();
+    const std::uint64_t end = offset + tensor.bytes();
+    header[name] = {{"dtype", name_of(tensor.dtype())},
+                    {"shape", std::vector<std::int64_t>(dims.begin(), dims.end())},
+                    {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const nlohmann::json::type_error&) {
+    throw Error(str(where, ": a tensor name or the metadata is no valid UTF-8"));
+  }
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  check(text.size() <= kMaxHeaderBytes, where, ": the header would have ", text.size(),
+        " bytes, expected at most ", kMaxHeaderBytes);
+  return text;
+}
+
+}  // namespace
+
+SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
+  SafetensorsFile result;
+  result.file_ = MappedFile::open(path);
+  const auto bytes = result.file_->bytes();
+  SafetensorsHeader header = parse_safetensors_header(bytes, bytes.size(), shown(path));
+  for (auto& entry : header.tensors) {
+    Tensor view = view_of(result.file_, header, entry);
+    result.tensors_.emplace(std::move(entry.name), std::move(view));
+  }
+  result.metadata_ = std::move(header.metadata);
+  return result;
+}
+
+void save_safetensors(const std::filesystem::path& path,
+                      const std::map<std::string, Tensor>& tensors,
+                      const std::map<std::string, std::string>& metadata) {
+  const std::vector<const Item*> items = in_file_order(tensors);
+  const std::string header = header_of(items, metadata, shown(path));
+  const std::uint64_t header_bytes = header.size();
+  NewFile file(path);
+  file.write(std::as_bytes(std::span(&header_bytes, 1)));
+  file.write(std::as_bytes(std::span(header)));
+  for (const Item* item : items) file.write({item->second.raw(), item->second.bytes()});
+  file.commit();
+}
+
+}  // namespace zimage

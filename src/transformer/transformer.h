@@ -21,6 +21,7 @@ struct TransformerConfig {
   static TransformerConfig from_json(const Json& json);
   int head_dim() const { return dim / n_heads; }
   int ffn_dim() const { return static_cast<int>(dim / 3.0 * 8.0); }
+  int adaln_dim() const { return dim < 256 ? dim : 256; }  // of the time embedding
 };
 
 // The S3-DiT of Z-Image (diffusers: ZImageTransformer2DModel).

@@ -1,0 +1,68 @@
+#include "text_encoder/text_encoder.h"
+
+#include <string>
+
+#include "core/check.h"
+#include "layers/embedding.h"
+#include "layers/surplus.h"
+#include "text_encoder/decoder_layer.h"
+#include "text_encoder/rotary_embedding.h"
+
+namespace zimage {
+namespace {
+
+constexpr std::string_view kEmbedding = "embed_tokens.weight";
+
+std::string prefix_of(const WeightMap& map) {
+  return map.has(str("model.", kEmbedding)) ? "model." : "";
+}
+
+// The last layer, what follows it, and frequencies that old checkpoints carry along.
+void check_no_surplus_but_tail(const WeightMap& map, const std::string& prefix, int last_layer) {
+  const std::string last = str(prefix, "layers.", last_layer, ".");
+  const std::string norm = prefix + "norm.", rotary = prefix + "rotary_emb.";
+  check_no_surplus(map, [&](std::string_view name) {
+    return name.starts_with(last) || name.starts_with(norm) || name.starts_with(rotary) ||
+           name.starts_with("lm_head.");
+  });
+}
+
+}  // namespace
+
+struct TextEncoder::Impl {
+  Impl(const TextEncoderConfig& config, const WeightMap& map, Dtype compute)
+      : config(config),
+        embed_tokens(
+            map.take(str(prefix_of(map), kEmbedding), {config.vocab_size, config.hidden_size})),
+        rotary_emb(config.head_dim, config.rope_theta) {
+    const std::string prefix = prefix_of(map);
+    const int last_layer = config.num_hidden_layers - 1;
+    for (int i = 0; i < last_layer; ++i) {
+      layers.emplace_back(WeightScope(map, compute, str(prefix, "layers.", i)), config);
+    }
+    check_no_surplus_but_tail(map, prefix, last_layer);
+  }
+
+  TextEncoderConfig config;
+  Embedding embed_tokens;
+  RotaryEmbedding rotary_emb;
+  std::vector<DecoderLayer> layers;
+};
+
+TextEncoder::TextEncoder(const TextEncoderConfig& config, const WeightMap& weights, Dtype compute)
+    : impl_(std::make_unique<const Impl>(config, weights, compute)) {}
+
+TextEncoder::~TextEncoder() = default;
+
+Tensor TextEncoder::operator()(std::span<const std::int32_t> ids) const {
+  const auto tokens = static_cast<std::int64_t>(ids.size());
+  check(0 < tokens && tokens <= impl_->config.max_position_embeddings, "text encoder: ", tokens,
+        " tokens, expected 1 to ", impl_->config.max_position_embeddings);
+  const ops::RopeTable rope = impl_->rotary_emb(tokens);
+
+  Tensor x = impl_->embed_tokens(ids);
+  for (const auto& layer : impl_->layers) x = layer(x, rope);
+  return x;
+}
+
+}  // namespace zimage

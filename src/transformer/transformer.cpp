@@ -1,0 +1,158 @@
+#include "transformer/transformer.h"
+
+#include <cmath>
+#include <vector>
+
+#include "core/check.h"
+#include "layers/norm.h"
+#include "layers/surplus.h"
+#include "ops/elementwise.h"
+#include "transformer/caption.h"
+#include "transformer/final_layer.h"
+#include "transformer/patchify.h"
+#include "transformer/rope_embedder.h"
+#include "transformer/sequence.h"
+#include "transformer/timestep_embedder.h"
+#include "transformer/transformer_block.h"
+
+namespace zimage {
+namespace {
+
+// RMSNorm and projection of the prompt embeddings.
+class CaptionEmbedder {
+ public:
+  CaptionEmbedder(const WeightScope& weights, const TransformerConfig& config)
+      : norm_(weights / "0", config.cap_feat_dim, config.norm_eps, weights.compute()),
+        linear_(weights / "1", config.cap_feat_dim, config.dim, Linear::Bias::kPresent) {}
+
+  Tensor operator()(const Tensor& x) const { return linear_(norm_(x), Dtype::kF32); }
+
+ private:
+  RmsNorm norm_;
+  Linear linear_;
+};
+
+template <class Block>
+std::vector<Block> load_blocks(const WeightScope& weights, const TransformerConfig& config,
+                               int count) {
+  std::vector<Block> blocks;
+  for (int i = 0; i < count; ++i) blocks.emplace_back(weights / std::to_string(i), config);
+  return blocks;
+}
+
+ops::RopeTable concat(const ops::RopeTable& a, const ops::RopeTable& b) {
+  return {concat(a.cos, b.cos), concat(a.sin, b.sin)};
+}
+
+void check_positions(const TransformerConfig& config, std::int64_t caption_tokens, int height,
+                     int width) {
+  const int patch = config.patch_size;
+  check(height > 0 && width > 0 && height % patch == 0 && width % patch == 0,
+        "transformer: latents of ", height, " x ", width, ", expected multiples of ", patch);
+  const auto& lens = config.axes_lens;
+  check(height / patch <= lens[1] && width / patch <= lens[2], "transformer: latents of ", height,
+        " x ", width, " exceed the largest size, ", std::int64_t{lens[1]} * patch, " x ",
+        std::int64_t{lens[2]} * patch, " (height x width, from axes_lens)");
+  // The padded caption takes the frames 1, 2, ...; the image the one after it.
+  const std::int64_t longest = (lens[0] - 2) / kSequenceMultiple * kSequenceMultiple;
+  check(caption_tokens <= longest, "transformer: a prompt of ", caption_tokens,
+        " tokens exceeds the longest, ", longest > 0 ? longest : 0, " (from axes_lens)");
+}
+
+}  // namespace
+
+struct Transformer::Impl {
+  Impl(const TransformerConfig& config, const WeightMap& map, const WeightScope& weights)
+      : config(config),
+        rope(config.axes_dims, config.rope_theta),
+        t_embedder(WeightScope(map, Dtype::kF32) / "t_embedder", config.adaln_dim()),
+        cap_embedder(weights / "cap_embedder", config),
+        x_embedder(weights / "all_x_embedder" / "2-1",
+                   config.patch_size * config.patch_size * config.in_channels, config.dim,
+                   Linear::Bias::kPresent),
+        x_pad_token(weights.vector("x_pad_token", {1, config.dim})),
+        cap_pad_token(weights.vector("cap_pad_token", {1, config.dim})),
+        context_refiner(load_blocks<ContextBlock>(weights / "context_refiner", config,
+                                                  config.n_refiner_layers)),
+        noise_refiner(load_blocks<TransformerBlock>(weights / "noise_refiner", config,
+                                                    config.n_refiner_layers)),
+        layers(load_blocks<TransformerBlock>(weights / "layers", config, config.n_layers)),
+        final_layer(weights / "all_final_layer" / "2-1", config),
+        compute(weights.compute()) {
+    // Left over from the architecture's ancestor in some single-file checkpoints; diffusers drops
+    // it.
+    check_no_surplus(map, [](std::string_view name) { return name == "norm_final.weight"; });
+  }
+
+  TransformerConfig config;
+  RopeEmbedder rope;
+  TimestepEmbedder t_embedder;
+  CaptionEmbedder cap_embedder;
+  Linear x_embedder;
+  Tensor x_pad_token, cap_pad_token;
+  std::vector<ContextBlock> context_refiner;
+  std::vector<TransformerBlock> noise_refiner, layers;
+  FinalLayer final_layer;
+  Dtype compute;
+};
+
+Transformer::Transformer(const TransformerConfig& config, const WeightMap& weights, Dtype compute)
+    : impl_(std::make_unique<const Impl>(config, weights, WeightScope(weights, compute))) {}
+
+Transformer::~Transformer() = default;
+
+const TransformerConfig& Transformer::config() const { return impl_->config; }
+
+std::shared_ptr<const Transformer::Caption> Transformer::prepare(const Tensor& prompt_embeds,
+                                                                 int latent_height,
+                                                                 int latent_width) const {
+  const auto& config = impl_->config;
+  check(prompt_embeds.rank() == 2 && prompt_embeds.dim(1) == config.cap_feat_dim &&
+            prompt_embeds.dim(0) > 0 && prompt_embeds.dtype() == Dtype::kF32,
+        "transformer: prompt_embeds are ", prompt_embeds.shape(), " ", prompt_embeds.dtype(),
+        ", expected [tokens, ", config.cap_feat_dim, "] F32");
+  check_positions(config, prompt_embeds.dim(0), latent_height, latent_width);
+
+  const auto caption_positions = positions_of_caption(prompt_embeds.dim(0));
+  const auto image_positions =
+      positions_of_image(static_cast<int>(caption_positions.size()) + 1,
+                         latent_height / config.patch_size, latent_width / config.patch_size);
+  const auto caption_rope = impl_->rope(caption_positions);
+  const auto image_rope = impl_->rope(image_positions);
+
+  Tensor x = pad_rows(impl_->cap_embedder(prompt_embeds), impl_->cap_pad_token);
+  for (const auto& block : impl_->context_refiner) x = block(x, caption_rope);
+
+  return std::make_shared<Caption>(Caption{.refined = x,
+                                           .latent_height = latent_height,
+                                           .latent_width = latent_width,
+                                           .image_rope = image_rope,
+                                           .rope = concat(image_rope, caption_rope)});
+}
+
+Tensor Transformer::operator()(const Tensor& latents, float t, const Caption& caption,
+                               const std::function<void()>& between_blocks) const {
+  const auto& config = impl_->config;
+  const Shape expected{config.in_channels, caption.latent_height, caption.latent_width};
+  check(latents.shape() == expected && latents.dtype() == Dtype::kF32, "transformer: latents are ",
+        latents.shape(), " ", latents.dtype(), ", expected ", expected, " F32");
+  check(std::isfinite(t), "transformer: t is ", t, ", expected a number from 0 to 1");
+
+  const Tensor adaln_input = impl_->t_embedder(t * config.t_scale);
+  const auto run = [&](Tensor x, const auto& blocks, const ops::RopeTable& rope) {
+    for (const auto& block : blocks) {
+      if (between_blocks) between_blocks();
+      x = block(x, rope, adaln_input);
+    }
+    return x;
+  };
+
+  const Tensor patches = patchify(latents, config.patch_size, impl_->compute);
+  const Tensor embedded = impl_->x_embedder(patches, Dtype::kF32);
+  Tensor x = run(pad_rows(embedded, impl_->x_pad_token), impl_->noise_refiner, caption.image_rope);
+  x = run(concat(x, caption.refined), impl_->layers, caption.rope);
+  return unpatchify(impl_->final_layer(x.slice(0, patches.dim(0)), adaln_input), config.patch_size,
+                    caption.latent_height, caption.latent_width);
+}
+
+}  // namespace zimage

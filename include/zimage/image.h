@@ -55,4 +55,8 @@ DecodedImage read_image(const std::filesystem::path& path);
 void write_image(const std::filesystem::path& path, const Image& image,
                  const EncodeOptions& options = {});
 
+// Throws Error unless a picture of that size can be written to `path`: folder, right to write,
+// space on disk. Creates missing parent folders, leaves no file.
+void check_image_writable(const std::filesystem::path& path, int width, int height);
+
 }  // namespace zimage

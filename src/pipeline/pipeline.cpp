@@ -181,18 +181,20 @@ struct Pipeline::Impl {
       });
     }
     Progress progress{.stage = Stage::kDenoising, .image = image, .images = options.num_images};
+    const std::vector<float> sigmas = this->sigmas(options);
+    progress.steps = count_updates(sigmas);
+    report(options, progress);
     return denoise(std::move(latents),
-                   {.sigmas = sigmas(options),
+                   {.sigmas = sigmas,
                     .cfg = {.scale = options.guidance_scale,
                             .truncation = options.cfg_truncation,
                             .normalization = options.cfg_normalization,
                             .normalization_factor = options.cfg_normalization_factor},
                     .positive = branches.front(),
                     .negative = branches.back(),
-                    .on_step = [&](int step, int steps) {
+                    .on_step = [&](int step, int) {
                       weights.check_intact();
                       progress.step = step;
-                      progress.steps = steps;
                       report(options, progress);
                     }});
   }

@@ -1,0 +1,13 @@
+#pragma once
+
+namespace zimage::cli {
+
+inline constexpr int kDone = 0;
+inline constexpr int kFailed = 1;
+inline constexpr int kWrongUsage = 2;
+inline constexpr int kInterrupted = 130;
+
+// Each gets the arguments behind its name, returns an exit code and throws zimage::Error.
+int generate(int argc, char** argv);
+
+}  // namespace zimage::cli

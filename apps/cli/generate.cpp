@@ -1,0 +1,148 @@
+// zimage generate: text to image.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "commands.h"
+#include "interrupt.h"
+#include "option_flags.h"
+#include "output.h"
+#include "progress.h"
+#include "zimage/log.h"
+#include "zimage/metadata.h"
+
+namespace zimage::cli {
+namespace {
+
+struct Arguments {
+  std::string model, output, dtype = "auto", prompt;
+  int threads = 0, quality = 95;
+  bool no_metadata = false, no_progress = false, json = false;
+};
+
+void add_flags(CLI::App& app, Arguments& a) {
+  app.add_option("PROMPT", a.prompt, "what to draw (instead of --prompt)")->type_name("TEXT");
+  app.add_option("-m,--model", a.model, "snapshot folder of the model")->type_name("FOLDER");
+  app.add_option("-o,--output", a.output,
+                 "file (.png, .jpg, .webp) or folder; zimage.png when not given")
+      ->type_name("PATH");
+  app.add_option("--quality", a.quality, "of JPEG and WebP, 1 to 100")
+      ->type_name("N")
+      ->check(CLI::Range(1, 100));
+  app.add_option("--dtype", a.dtype, "compute type; auto is bf16")
+      ->type_name("auto|f32|bf16")
+      ->check(CLI::IsMember({"auto", "f32", "bf16"}));
+  app.add_option("-t,--threads", a.threads, "all processors of this process when not given")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024));
+  app.add_flag("--no-metadata", a.no_metadata, "write no prompt and settings into the picture");
+  app.add_flag("--no-progress", a.no_progress, "no progress on stderr");
+  app.add_flag("--json", a.json, "one JSON record on stdout instead of the paths");
+}
+
+PipelineOptions pipeline_options(const Arguments& a) {
+  PipelineOptions options;
+  options.threads = a.threads;
+  if (a.dtype == "f32") options.dtype = ComputeDtype::kF32;
+  if (a.dtype == "bf16") options.dtype = ComputeDtype::kBf16;
+  return options;
+}
+
+std::uint64_t random_seed() {
+  std::random_device device;
+  return device();  // 32 bits are easy to type again
+}
+
+nlohmann::ordered_json record_of(const GenerateOptions& options, const std::string& model) {
+  nlohmann::ordered_json record{{"model", model}};
+  visit_options(options, [&](std::string_view name, const auto& field, std::string_view) {
+    std::string key(name);
+    std::replace(key.begin(), key.end(), '-', '_');
+    using Field = std::remove_cvref_t<decltype(field)>;
+    if constexpr (std::is_same_v<Field, Schedule> || std::is_same_v<Field, Rng>) {
+      record[key] = name_of(field);
+    } else {
+      record[key] = field;
+    }
+  });
+  return record;
+}
+
+// Shows log lines above the progress bar.
+class LogLines {
+ public:
+  explicit LogLines(ProgressDisplay& display) {
+    set_log_sink([&display](LogLevel level, std::string_view message) {
+      display.clear();
+      std::cerr << (level == LogLevel::kWarning ? "warning: " : "") << message << std::endl;
+    });
+  }
+  ~LogLines() { set_log_sink({}); }
+};
+
+int run(const Arguments& a, const OptionFlags& flags) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  ProgressDisplay display(!a.no_progress);
+  const LogLines log_lines(display);
+
+  Pipeline pipeline(a.model, pipeline_options(a));
+  GenerateOptions options = pipeline.defaults();
+  flags.apply(options);
+  if (!a.prompt.empty()) options.prompt = a.prompt;
+  if (!flags.is_given("seed")) options.seed = random_seed();
+  pipeline.check_options(options);
+  const auto paths = plan_outputs(a.output, options.num_images);
+  check_outputs(paths, options.width, options.height);
+
+  catch_interrupts();
+  options.is_cancelled = is_interrupted;
+  options.on_progress = [&](const Progress& progress) { display.show(progress); };
+  auto record = record_of(options, a.model);
+  pipeline.generate(options, [&](int i, Image image) {
+    EncodeOptions encode{.quality = a.quality, .metadata = {}};
+    if (!a.no_metadata) encode.metadata = metadata_of(options, i, a.model);
+    write_image(paths[i], image, encode);
+    display.clear();
+    const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
+    record["images"].push_back({{"path", paths[i].string()}, {"seed", seed}});
+    if (!a.json) std::cout << paths[i].string() << std::endl;
+    if (!a.no_progress) {
+      std::cerr << options.width << 'x' << options.height << ", seed " << seed << ", "
+                << std::chrono::duration<double>(Clock::now() - start).count() << " s" << std::endl;
+    }
+  });
+  record["seconds"] = std::chrono::duration<double>(Clock::now() - start).count();
+  if (a.json)
+    std::cout << record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
+  return kDone;
+}
+
+}  // namespace
+
+int generate(int argc, char** argv) {
+  CLI::App app("Draws pictures from text.", "zimage generate");
+  Arguments arguments;
+  add_flags(app, arguments);
+  const OptionFlags flags(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    std::cout << app.help();
+    return kDone;
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(error.what());
+  }
+  const bool has_prompt = flags.is_given("prompt");
+  if (has_prompt == !arguments.prompt.empty()) {
+    throw UsageError(has_prompt
+                         ? "--prompt and a second prompt without a flag: expected one of them"
+                         : "no prompt: expected --prompt TEXT");
+  }
+  if (arguments.model.empty()) throw UsageError("no model: expected --model FOLDER, a snapshot");
+  return run(arguments, flags);
+}
+
+}  // namespace zimage::cli

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <string>
+
+#include "zimage/options.h"
+
+namespace zimage::cli {
+
+// A flag for every option of visit_options(). Values are checked as they are parsed and applied
+// later, on top of the model's own defaults.
+class OptionFlags {
+ public:
+  explicit OptionFlags(CLI::App& app);
+  OptionFlags(const OptionFlags&) = delete;
+  OptionFlags& operator=(const OptionFlags&) = delete;
+
+  bool is_given(const std::string& name) const { return given_.contains(name); }
+  void apply(GenerateOptions& options) const;
+
+ private:
+  std::map<std::string, std::string> given_;  // name -> text
+};
+
+}  // namespace zimage::cli

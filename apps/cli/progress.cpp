@@ -1,0 +1,93 @@
+#include "progress.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+
+namespace zimage::cli {
+namespace {
+
+constexpr int kBarCells = 28;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::string clock_text(double seconds) {
+  const int s = static_cast<int>(seconds + 0.5);
+  char text[32];
+  if (s >= 3600) {
+    std::snprintf(text, sizeof text, "%d:%02d:%02d", s / 3600, s / 60 % 60, s % 60);
+  } else {
+    std::snprintf(text, sizeof text, "%d:%02d", s / 60, s % 60);
+  }
+  return text;
+}
+
+std::string image_text(const Progress& p) {
+  if (p.images == 1) return "";
+  return "image " + std::to_string(p.image + 1) + "/" + std::to_string(p.images) + "  ";
+}
+
+const char* stage_text(Stage stage) {
+  switch (stage) {
+    case Stage::kEncodingPrompt: return "encoding the prompt";
+    case Stage::kDenoising: return "denoising";
+    case Stage::kDecoding: return "decoding";
+  }
+  return "";
+}
+
+}  // namespace
+
+ProgressDisplay::ProgressDisplay(bool is_enabled)
+    : is_enabled_(is_enabled), is_terminal_(isatty(STDERR_FILENO) != 0) {}
+
+double ProgressDisplay::seconds_per_step(int step) const {
+  return seconds_since(stage_start_) / step;
+}
+
+void ProgressDisplay::draw_bar(const Progress& p) {
+  const int filled = kBarCells * p.step / p.steps;
+  std::string bar(static_cast<std::size_t>(filled), '=');
+  if (filled < kBarCells) bar += '>';
+  bar.resize(kBarCells, '-');
+  std::string timing = "estimating";
+  if (p.step > 0) {
+    char per_step[32];
+    std::snprintf(per_step, sizeof per_step, "%.2f s/step", seconds_per_step(p.step));
+    timing = std::string(per_step) + "  ETA " +
+             clock_text(seconds_per_step(p.step) * (p.steps - p.step));
+  }
+  std::fprintf(stderr, "\r\033[K%s[%s] %d/%d  %s", image_text(p).c_str(), bar.c_str(), p.step,
+               p.steps, timing.c_str());
+  std::fflush(stderr);
+  has_bar_ = true;
+}
+
+void ProgressDisplay::show(const Progress& p) {
+  if (!is_enabled_) return;
+  const bool is_new_stage = p.stage != Stage::kDenoising || p.step == 0;
+  if (is_new_stage) stage_start_ = Clock::now();
+  if (p.stage == Stage::kDenoising && is_terminal_) {
+    draw_bar(p);
+  } else if (is_terminal_) {
+    std::fprintf(stderr, "\r\033[K%s%s", image_text(p).c_str(), stage_text(p.stage));
+    std::fflush(stderr);
+    has_bar_ = true;
+  } else if (p.stage == Stage::kDenoising && p.step > 0) {
+    std::fprintf(stderr, "%sstep %d/%d  %.2f s\n", image_text(p).c_str(), p.step, p.steps,
+                 seconds_since(step_start_));
+  } else if (p.stage != Stage::kDenoising) {
+    std::fprintf(stderr, "%s%s\n", image_text(p).c_str(), stage_text(p.stage));
+  }
+  step_start_ = Clock::now();
+}
+
+void ProgressDisplay::clear() {
+  if (has_bar_) std::fputs("\r\033[K", stderr);
+  has_bar_ = false;
+}
+
+}  // namespace zimage::cli

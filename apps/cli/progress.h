@@ -1,0 +1,27 @@
+#pragma once
+
+#include <chrono>
+
+#include "zimage/pipeline.h"
+
+namespace zimage::cli {
+
+// Shows stages and steps on stderr: a bar with time per step and ETA on a terminal, which is wiped
+// when other lines are to appear, and one plain line a step elsewhere.
+class ProgressDisplay {
+ public:
+  explicit ProgressDisplay(bool is_enabled);
+  ~ProgressDisplay() { clear(); }
+  void show(const Progress& progress);
+  void clear();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double seconds_per_step(int step) const;
+  void draw_bar(const Progress& progress);
+
+  bool is_enabled_, is_terminal_, has_bar_ = false;
+  Clock::time_point stage_start_ = Clock::now(), step_start_ = Clock::now();
+};
+
+}  // namespace zimage::cli

@@ -1,47 +1,10 @@
 #include "cpu/kernels/norm.h"
 
+#include "cpu/kernels/reduce.h"
 #include "cpu/kernels/visit.h"
 
 namespace zimage::cpu::ZIMAGE_ISA {
 namespace {
-
-// sum((x - shift)^2). Four sums, because a single chain would wait out the latency of every FMA.
-template <class X>
-float sum_of_squares(const X* x, float shift, std::int64_t dim) {
-  const F32x s = broadcast(shift);
-  F32x sums[4] = {};
-  std::int64_t i = 0;
-  for (; i + 4 * kLanes <= dim; i += 4 * kLanes) {
-    for (int k = 0; k < 4; ++k) {
-      const F32x v = load(x + i + k * kLanes) - s;
-      sums[k] = mul_add(v, v, sums[k]);
-    }
-  }
-  F32x total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-  for (; i + kLanes <= dim; i += kLanes) {
-    const F32x v = load(x + i) - s;
-    total = mul_add(v, v, total);
-  }
-  if (i < dim) {
-    const int n = static_cast<int>(dim - i);
-    F32x v = load_up_to(x + i, n) - s;
-    for (int k = n; k < kLanes; ++k) v[k] = 0;  // -shift past the row
-    total = mul_add(v, v, total);
-  }
-  return sum(total);
-}
-
-template <class X>
-float sum_of(const X* x, std::int64_t dim) {
-  F32x sums[4] = {};
-  std::int64_t i = 0;
-  for (; i + 4 * kLanes <= dim; i += 4 * kLanes) {
-    for (int k = 0; k < 4; ++k) sums[k] += load(x + i + k * kLanes);
-  }
-  F32x total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-  for_lanes(dim - i, [&](std::int64_t j, auto n) { total += load_up_to(x + i + j, n); });
-  return sum(total);
-}
 
 // y = (x - mean) * factor * weight * scale, null weight and scale left out.
 template <class X, class Y>
@@ -77,8 +40,7 @@ void for_rows(const RowNormArgs& args, std::int64_t row_begin, std::int64_t row_
 
 void rms_norm(const RowNormArgs& args, std::int64_t row_begin, std::int64_t row_end) {
   for_rows(args, row_begin, row_end, [&](const auto* x, auto* y) {
-    const float mean_square = sum_of_squares(x, 0, args.dim) / static_cast<float>(args.dim);
-    normalize(x, 0, 1 / __builtin_sqrtf(mean_square + args.eps), args, y);
+    normalize(x, 0, inverse_rms(x, args.dim, args.eps), args, y);
   });
 }
 

@@ -1,0 +1,61 @@
+#include "ops/norm.h"
+
+#include <string_view>
+
+#include "core/check.h"
+#include "cpu/norm.h"
+#include "ops/check_dtype.h"
+
+namespace zimage::ops {
+namespace {
+
+void check_rows(std::string_view op, const Tensor& x, Dtype out_dtype) {
+  check_computable(op, "x", x.dtype());
+  check_computable(op, "the result", out_dtype);
+  check(x.rank() > 0 && x.dim(-1) > 0, op, ": x ", x.shape(), " has no channels");
+}
+
+// A vector over the channels of x.
+void check_channels(std::string_view op, std::string_view name, const Tensor& vector,
+                    const Tensor& x) {
+  check(vector.shape() == Shape{x.dim(-1)}, op, ": ", name, " ", vector.shape(), " does not fit x ",
+        x.shape());
+  check(vector.dtype() == Dtype::kF32, op, ": ", name, " is ", vector.dtype(), ", expected F32");
+}
+
+}  // namespace
+
+Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, Dtype out_dtype,
+                const Tensor& scale) {
+  check_rows("rms_norm", x, out_dtype);
+  check_channels("rms_norm", "weight", weight, x);
+  if (scale.defined()) check_channels("rms_norm", "scale", scale, x);
+
+  Tensor y = empty(x.shape(), out_dtype);
+  cpu::rms_norm(x, weight, eps, scale, y);
+  return y;
+}
+
+Tensor layer_norm(const Tensor& x, float eps, Dtype out_dtype, const Tensor& scale) {
+  check_rows("layer_norm", x, out_dtype);
+  if (scale.defined()) check_channels("layer_norm", "scale", scale, x);
+
+  Tensor y = empty(x.shape(), out_dtype);
+  cpu::layer_norm(x, eps, scale, y);
+  return y;
+}
+
+Tensor group_norm(const Tensor& x, int groups, const Tensor& weight, const Tensor& bias, float eps,
+                  bool with_silu) {
+  check_rows("group_norm", x, x.dtype());
+  check_channels("group_norm", "weight", weight, x);
+  check_channels("group_norm", "bias", bias, x);
+  check(groups > 0 && x.dim(-1) % groups == 0, "group_norm: x ", x.shape(),
+        " has channels that do not divide into ", groups, " groups");
+
+  Tensor y = empty(x.shape(), x.dtype());
+  cpu::group_norm(x, groups, weight, bias, eps, with_silu, y);
+  return y;
+}
+
+}  // namespace zimage::ops

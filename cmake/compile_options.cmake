@@ -3,6 +3,9 @@ target_compile_options(zimage_compile_options INTERFACE -Wall -Wextra)
 target_include_directories(zimage_compile_options INTERFACE
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
 target_link_libraries(zimage_compile_options INTERFACE OpenMP::OpenMP_CXX)
+if(ZIMAGE_FUZZERS)  # coverage everywhere, libFuzzer's main only in the fuzzers
+  target_compile_options(zimage_compile_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 if(ZIMAGE_SANITIZE)
   target_compile_options(zimage_compile_options INTERFACE
     -fsanitize=${ZIMAGE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)

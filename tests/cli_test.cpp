@@ -1,0 +1,260 @@
+// The program as its users run it: arguments in; exit code, stdout, stderr and files out.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <chrono>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "testing.h"
+#include "zimage/image.h"
+
+extern char** environ;
+
+namespace zimage {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+struct Result {
+  int code = -1;
+  std::string out, err;
+};
+
+std::string text_of(const fs::path& path) {
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+class CliTest : public testing::Test {
+ protected:
+  // Starts the program in dir_ with stdout and stderr in files.
+  pid_t start(std::vector<std::string> args) {
+    args.insert(args.begin(), ZIMAGE_PROGRAM);
+    std::vector<char*> argv;
+    for (std::string& arg : args) argv.push_back(arg.data());
+    argv.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 1, (dir_ / "stdout").c_str(),
+                                     O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    posix_spawn_file_actions_addopen(&actions, 2, (dir_ / "stderr").c_str(),
+                                     O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    posix_spawn_file_actions_addchdir_np(&actions, work_.c_str());
+    pid_t pid = -1;
+    const int error = posix_spawn(&pid, ZIMAGE_PROGRAM, &actions, nullptr, argv.data(), environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (error != 0) throw Error("cannot start " ZIMAGE_PROGRAM);
+    return pid;
+  }
+
+  Result finish(pid_t pid) const {
+    int status = 0;
+    waitpid(pid, &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), text_of(dir_ / "stdout"),
+            text_of(dir_ / "stderr")};
+  }
+
+  Result run(const std::vector<std::string>& args) { return finish(start(args)); }
+
+  // `generate` of a small picture with more arguments.
+  Result draw(std::vector<std::string> more, const std::string& model = "model") {
+    std::vector<std::string> args{"generate", "-m", model, "-W", "64", "-H", "64"};
+    args.insert(args.end(), more.begin(), more.end());
+    return run(args);
+  }
+
+  // Fails with this code, one line of error, nothing on stdout and no new file.
+  void expect_error(const Result& result, int code, const std::string& message) {
+    EXPECT_EQ(result.code, code) << result.err;
+    EXPECT_THAT(result.err, StartsWith("error: "));
+    EXPECT_THAT(result.err, HasSubstr(message));
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_EQ(result.out, "");
+    EXPECT_EQ(files(), std::vector<std::string>{"model"});
+  }
+
+  std::vector<std::string> files() const {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(work_))
+      names.push_back(entry.path().filename());
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+
+  void SetUp() override {
+    fs::create_directory(work_);
+    fs::create_directory_symlink(test_data("pipeline/snapshot"), work_ / "model");
+  }
+
+  TempDir dir_;
+  fs::path work_ = dir_ / "work";
+};
+
+TEST_F(CliTest, DrawsThePictureAndPrintsOnlyItsPath) {
+  const Result result = draw({"-p", "a cat", "--seed", "1", "-o", "out.png"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "out.png\n");
+  EXPECT_THAT(result.err, HasSubstr("step 8/8"));
+  const DecodedImage picture = read_image(work_ / "out.png");
+  EXPECT_EQ(picture.image.width, 64);
+  EXPECT_THAT(picture.metadata.parameters, StartsWith("a cat\nSteps: 9, "));
+  EXPECT_THAT(picture.metadata.parameters, HasSubstr("Seed: 1"));
+  EXPECT_EQ(nlohmann::json::parse(picture.metadata.zimage_json).at("seed"), 1);
+}
+
+TEST_F(CliTest, DrawsDiffusersPictureInF32) {
+  const Result result = run({"-m", "model", "a red circle", "--width", "96", "--height=64",
+                             "--seed", "42", "--dtype", "f32", "-o", "out.png", "--no-progress"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.err, "");
+  const Image ours = read_image(work_ / "out.png").image;
+  const Image theirs = read_image(test_data("pipeline/turbo-0.png")).image;
+  std::size_t within = 0;
+  ASSERT_EQ(ours.pixels.size(), theirs.pixels.size());
+  for (std::size_t i = 0; i < ours.pixels.size(); ++i) {
+    within += std::abs(int{ours.pixels[i]} - int{theirs.pixels[i]}) <= 1 ? 1 : 0;
+  }
+  EXPECT_GE(static_cast<double>(within), 0.99 * static_cast<double>(ours.pixels.size()));
+}
+
+TEST_F(CliTest, SameSeedGivesTheSameFile) {
+  ASSERT_EQ(draw({"-p", "a cat", "--seed", "5", "-o", "a.png", "-t", "1"}).code, 0);
+  ASSERT_EQ(draw({"-p", "a cat", "--seed", "5", "-o", "b.png", "-t", "2"}).code, 0);
+  EXPECT_EQ(text_of(work_ / "a.png"), text_of(work_ / "b.png"));
+}
+
+TEST_F(CliTest, WritesEveryFormatAndCreatesFolders) {
+  for (const std::string name : {"new/folder/a.jpg", "b.webp", "c.PNG", "d"}) {
+    const Result result = draw({"-p", "a cat", "-s", "1", "-o", name});
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.out, (name == "d" ? "d.png" : name) + "\n");
+    EXPECT_EQ(read_image(work_ / (name == "d" ? "d.png" : name)).image.width, 64);
+  }
+}
+
+TEST_F(CliTest, NumbersSeveralPicturesAndTakesFreeNamesInFolders) {
+  EXPECT_EQ(draw({"-p", "a", "-s", "1", "-n", "2", "-o", "x.png"}).out, "x-1.png\nx-2.png\n");
+  EXPECT_EQ(draw({"-p", "a", "-s", "1"}).out, "zimage.png\n");
+  EXPECT_EQ(draw({"-p", "a", "-s", "1"}).out, "zimage-2.png\n");
+  EXPECT_EQ(draw({"-p", "a", "-s", "1", "-o", "folder/"}).out, "folder/zimage.png\n");
+}
+
+TEST_F(CliTest, LeavesMetadataOutWhenAsked) {
+  ASSERT_EQ(draw({"-p", "secret words", "-s", "1", "-o", "a.png", "--no-metadata"}).code, 0);
+  EXPECT_EQ(read_image(work_ / "a.png").metadata.parameters, "");
+  EXPECT_THAT(text_of(work_ / "a.png"), testing::Not(HasSubstr("secret")));
+}
+
+TEST_F(CliTest, PrintsOneJsonRecord) {
+  const Result result =
+      draw({"-p", "一只猫", "-s", "1", "-n", "2", "--seed", "7", "--json", "-o", "a.png"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto record = nlohmann::json::parse(result.out);
+  EXPECT_EQ(record.at("prompt"), "一只猫");
+  EXPECT_EQ(record.at("images")[1].at("seed"), 8);
+  EXPECT_EQ(record.at("images")[1].at("path"), "a-2.png");
+}
+
+TEST_F(CliTest, WarnsThatANegativePromptCannotAct) {
+  EXPECT_THAT(draw({"-p", "a", "--np", "b", "-s", "1", "-o", "a.png"}).err,
+              HasSubstr("warning: the negative prompt has no effect at guidance 0"));
+}
+
+TEST_F(CliTest, RefusesWrongUsageWithTwo) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> wrong{
+      {{}, "no prompt"},
+      {{"a", "-p", "b"}, "expected one of them"},
+      {{"-p", "a", "--no-such-flag"}, "--no-such-flag"},
+      {{"-p", "a", "--seed"}, "--seed"},
+      {{"-p", "a", "--seed", "-1"}, "--seed -1"},
+      {{"-p", "a", "--seed", "18446744073709551616"}, "--seed 18446744073709551616"},
+      {{"-p", "a", "--steps", "1e3"}, "--steps 1e3: expected a whole number"},
+      {{"-p", "a", "--steps", "0"}, "--steps 0"},
+      {{"-p", "a", "--guidance", "nan"}, "--guidance nan"},
+      {{"-p", "a", "--guidance", "-0.5"}, "--guidance -0.5"},
+      {{"-p", "a", "--cfg-truncation", "2"}, "--cfg-truncation 2"},
+      {{"-p", "a", "-W", "65"}, "--width 65: expected a multiple of 16"},
+      {{"-p", "a", "-W", "48"}, "--width 48"},
+      {{"-p", "a", "-H", "1040"}, "--height 1040"},  // the model's rope table ends at 1024
+      {{"-p", "a", "--dtype", "f16"}, "--dtype"},
+      {{"-p", "a", "-t", "0"}, "--threads"},
+      {{"-p", "a", "--schedule", "karras"}, "--schedule karras: expected terminal or literal"},
+      {{"-p", "a", "--rng", "cpu"}, "--rng cpu"},
+      {{"-p", "a", "-n", "0"}, "--num-images 0"},
+      {{"-p", "a", "-o", "a.gif"}, ".gif"},
+  };
+  for (const auto& [args, message] : wrong) {
+    SCOPED_TRACE(testing::PrintToString(args));
+    expect_error(draw(args), 2, message);
+  }
+}
+
+TEST_F(CliTest, FailsWithOneOnWhatIsNotThere) {
+  expect_error(draw({"-p", "a"}, "nowhere"), 1, "nowhere: no such folder");
+  expect_error(draw({"-p", "bad \xff text"}), 1, "UTF-8");
+}
+
+TEST_F(CliTest, ChecksTheOutputBeforeTheWork) {
+  const Result result = draw({"-p", "a", "-o", "model/tokenizer/tokenizer.json/x.png"});
+  expect_error(result, 1, "x.png");
+  EXPECT_THAT(result.err, testing::Not(HasSubstr("encoding")));
+}
+
+TEST_F(CliTest, KeepsTheOldFileWhenTheDiskIsFull) {
+  ASSERT_EQ(draw({"-p", "a", "-s", "1", "-o", "a.png"}).code, 0);
+  const std::string before = text_of(work_ / "a.png");
+  // A file size limit stands in for the full disk: the write fails in the same place.
+  rlimit old{};
+  getrlimit(RLIMIT_FSIZE, &old);
+  const rlimit small{2000, old.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &small);
+  signal(SIGXFSZ, SIG_IGN);
+  const pid_t pid = start({"generate", "-m", "model", "-p", "b", "-W", "64", "-H", "64", "-s", "1",
+                           "-o", "a.png", "--no-progress"});
+  setrlimit(RLIMIT_FSIZE, &old);
+  const Result result = finish(pid);
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("a.png"));
+  EXPECT_EQ(text_of(work_ / "a.png"), before);
+  EXPECT_EQ(files(), (std::vector<std::string>{"a.png", "model"}));
+}
+
+TEST_F(CliTest, LeavesNothingWhenInterrupted) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const pid_t pid = start({"generate", "-m", "model", "-p", "a", "-W", "1024", "-H", "1024", "-s",
+                             "900", "-o", "a.png"});
+    for (int i = 0; i < 600 && text_of(dir_ / "stderr").find("step 1/") == std::string::npos; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    kill(pid, signal);
+    const Result result = finish(pid);
+    EXPECT_EQ(result.code, 130);
+    EXPECT_THAT(result.err, HasSubstr("interrupted\n"));
+    EXPECT_EQ(files(), std::vector<std::string>{"model"});
+  }
+}
+
+TEST_F(CliTest, ExplainsItself) {
+  const Result help = run({"generate", "--help"});
+  EXPECT_EQ(help.code, 0);
+  for (const std::string flag :
+       {"--prompt", "--negative-prompt", "--width", "--steps", "--guidance", "--seed", "--schedule",
+        "--rng", "--dtype", "--output", "--json", "--no-metadata"}) {
+    EXPECT_THAT(help.out, HasSubstr(flag));
+  }
+  EXPECT_EQ(run({"--help"}).code, 0);
+  EXPECT_THAT(run({"--version"}).out, StartsWith("zimage "));
+  EXPECT_EQ(run({}).code, 2);
+}
+
+}  // namespace
+}  // namespace zimage

@@ -1,0 +1,112 @@
+#include "cpu/onednn.h"
+
+#include <omp.h>
+
+#include <dnnl.hpp>
+#include <unordered_map>
+
+#include "core/allocator.h"
+#include "core/check.h"
+#include "cpu/isa.h"
+
+namespace zimage::cpu::onednn {
+namespace {
+
+using dnnl::memory;
+
+static_assert(DNNL_VERSION_MAJOR == 2, "3.x builds a primitive_desc without an operation desc");
+
+// oneDNN asks OpenMP how many threads there are, when it creates a primitive and when it runs it.
+class OneThread {
+ public:
+  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  ~OneThread() { omp_set_num_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
+dnnl::cpu_isa cap_of(Isa isa) {
+  switch (isa) {
+    case Isa::kScalar: return dnnl::cpu_isa::sse41;
+    case Isa::kAvx2: return dnnl::cpu_isa::avx2;
+    case Isa::kAvx512: return dnnl::cpu_isa::avx512_core;
+    case Isa::kBf16: break;
+  }
+  return dnnl::cpu_isa::all;
+}
+
+const dnnl::engine& engine() {
+  static const dnnl::engine instance = [] {
+    dnnl::set_max_cpu_isa(cap_of(best_isa()));
+    return dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
+  return instance;
+}
+
+memory::data_type type_of(Dtype dtype) {
+  return dtype == Dtype::kBf16 ? memory::data_type::bf16 : memory::data_type::f32;
+}
+
+dnnl::primitive_attr strict_attr() {
+  dnnl::primitive_attr attr;
+  attr.set_fpmath_mode(dnnl::fpmath_mode::strict);  // whatever the environment says
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attr;
+}
+
+memory bind(const memory::desc& desc, const void* data) {
+  return memory(desc, engine(), const_cast<void*>(data));
+}
+
+// Adds the scratchpad and runs. oneDNN keeps what it generated in a cache of its own (bounded), so
+// that making a primitive again costs some 10 us.
+template <class Primitive>
+void run(const typename Primitive::primitive_desc& pd, std::unordered_map<int, memory> arguments) {
+  const auto scratchpad = pd.scratchpad_desc();
+  std::shared_ptr<std::byte> buffer;
+  if (const std::size_t bytes = scratchpad.get_size(); bytes > 0) {
+    buffer = allocator::allocate(bytes);
+    arguments.insert_or_assign(DNNL_ARG_SCRATCHPAD, bind(scratchpad, buffer.get()));
+  }
+  dnnl::stream stream(engine());
+  Primitive(pd).execute(stream, arguments);
+  stream.wait();
+}
+
+dnnl::matmul::primitive_desc describe(const Matmul& shape, bool has_bias) {
+  const memory::desc a({shape.m, shape.k}, type_of(shape.in), memory::dims{shape.a_stride, 1});
+  const memory::dims b_strides =
+      shape.b_is_transposed ? memory::dims{1, shape.b_stride} : memory::dims{shape.b_stride, 1};
+  const memory::desc b({shape.k, shape.n}, type_of(shape.in), b_strides);
+  const memory::desc c({shape.m, shape.n}, type_of(shape.out), memory::dims{shape.c_stride, 1});
+
+  dnnl::primitive_attr attr = strict_attr();
+  if (shape.accumulates) {
+    dnnl::post_ops post_ops;
+    post_ops.append_sum(1.0f);
+    attr.set_post_ops(post_ops);
+  }
+  if (!has_bias) return {dnnl::matmul::desc(a, b, c), attr, engine()};
+  const memory::desc bias({1, shape.n}, memory::data_type::f32, memory::format_tag::ab);
+  return {dnnl::matmul::desc(a, b, bias, c), attr, engine()};
+}
+
+}  // namespace
+
+void matmul(const Matmul& shape, const void* a, const void* b, const float* bias, void* c) try {
+  const OneThread one_thread;
+  const auto pd = describe(shape, bias != nullptr);
+  std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, bind(pd.src_desc(), a)},
+                                            {DNNL_ARG_WEIGHTS, bind(pd.weights_desc(), b)},
+                                            {DNNL_ARG_DST, bind(pd.dst_desc(), c)}};
+  if (bias != nullptr) arguments.emplace(DNNL_ARG_BIAS, bind(pd.bias_desc(), bias));
+  run<dnnl::matmul>(pd, std::move(arguments));
+} catch (const dnnl::error& error) {
+  throw Error(str("oneDNN matmul of ", shape.m, " x ", shape.k, " by ", shape.k, " x ", shape.n,
+                  ": ", error.what()));
+}
+
+}  // namespace zimage::cpu::onednn

@@ -1,0 +1,68 @@
+// Helpers of the image tests: files of tests/data/image, pictures to encode, bytes to damage.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/file.h"
+#include "testing.h"
+#include "zimage/image.h"
+
+namespace zimage {
+
+using Bytes = std::vector<std::byte>;
+
+inline Bytes file_bytes(const std::string& name) {
+  return read_file(test_data("image/" + name), std::size_t{1} << 20);
+}
+
+inline Bytes bytes_of(std::string_view text) {
+  const auto* begin = reinterpret_cast<const std::byte*>(text.data());
+  return {begin, begin + text.size()};
+}
+
+inline std::string_view text_of(const Bytes& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+inline bool holds(const Bytes& bytes, std::string_view text) {
+  return text_of(bytes).find(text) != std::string_view::npos;
+}
+
+inline Bytes joined(Bytes a, const Bytes& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+// `size` bytes of the number, highest first.
+inline Bytes big_endian(std::uint64_t value, int size) {
+  Bytes bytes;
+  for (int i = size - 1; i >= 0; --i) bytes.push_back(static_cast<std::byte>(value >> (8 * i)));
+  return bytes;
+}
+
+// Smooth with an edge, so that lossy codecs come close.
+inline Image test_picture(int width, int height) {
+  Image image{width, height, {}};
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      const bool is_right = x > width / 2;
+      image.pixels.push_back(static_cast<std::uint8_t>(x * 255 / width));
+      image.pixels.push_back(static_cast<std::uint8_t>(y * 255 / height));
+      image.pixels.push_back(is_right ? 200 : 60);
+    }
+  }
+  return image;
+}
+
+// The largest difference of two pictures' samples, 256 when the sizes differ.
+inline int difference(const std::vector<std::uint8_t>& a, const std::vector<std::uint8_t>& b) {
+  if (a.size() != b.size()) return 256;
+  int worst = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::abs(a[i] - b[i]));
+  return worst;
+}
+
+}  // namespace zimage

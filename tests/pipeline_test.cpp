@@ -205,7 +205,8 @@ class DamagedSnapshot : public testing::Test {
   void change(const std::string& file,
               const std::function<void(std::map<std::string, Tensor>&)>& edit) {
     std::map<std::string, Tensor> tensors;
-    for (const auto& [name, tensor] : SafetensorsFile::open(root_ / file).tensors()) {
+    const SafetensorsFile before = SafetensorsFile::open(root_ / file);
+    for (const auto& [name, tensor] : before.tensors()) {
       tensors.emplace(name, tensor.clone());
     }
     edit(tensors);

@@ -16,7 +16,8 @@ std::uint64_t converted_bytes(const Snapshot& snapshot, const std::string& compo
                               Dtype compute) {
   std::uint64_t bytes = 0;
   for (const auto& path : snapshot.weight_files(component)) {
-    for (const auto& [name, tensor] : SafetensorsFile::open(path).tensors()) {
+    const SafetensorsFile file = SafetensorsFile::open(path);
+    for (const auto& [name, tensor] : file.tensors()) {
       if (tensor.rank() > 1 && tensor.dtype() != compute) {
         bytes += static_cast<std::uint64_t>(tensor.numel()) * size_of(compute);
       }
@@ -49,10 +50,29 @@ std::string gib(std::uint64_t bytes) {
   return out.str();
 }
 
-std::uint64_t read_number(const char* path) {
+constexpr std::uint64_t kUnknown = std::numeric_limits<std::uint64_t>::max();
+
+// The value of `key` in a file of "key value" lines, or with an empty key the only number in it.
+std::uint64_t read_number(const char* path, const std::string& key = "") {
   std::ifstream file(path);
-  std::uint64_t value = 0;
-  return file >> value ? value : std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t value = kUnknown;
+  if (key.empty()) return file >> value ? value : kUnknown;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream fields(line);
+    std::string name;
+    if (fields >> name >> value && name == key) return value;
+  }
+  return kUnknown;
+}
+
+// What the control group may still take; cached file pages count as free. kUnknown without a limit.
+std::uint64_t cgroup_memory() {
+  const std::uint64_t limit = read_number("/sys/fs/cgroup/memory.max");  // "max" is no number
+  const std::uint64_t used = read_number("/sys/fs/cgroup/memory.current");
+  if (limit == kUnknown || used == kUnknown) return kUnknown;
+  const std::uint64_t files = read_number("/sys/fs/cgroup/memory.stat", "file");
+  const std::uint64_t held = used - std::min(used, files == kUnknown ? 0 : files);
+  return limit - std::min(limit, held);
 }
 
 }  // namespace
@@ -76,20 +96,8 @@ std::vector<StageMemory> estimate_memory(const MemoryRequest& r) {
 }
 
 std::uint64_t available_memory() {
-  std::uint64_t available = std::numeric_limits<std::uint64_t>::max();
-  std::ifstream meminfo("/proc/meminfo");
-  for (std::string line; std::getline(meminfo, line);) {
-    std::istringstream fields(line);
-    std::string key;
-    std::uint64_t kib = 0;
-    if (fields >> key >> kib && key == "MemAvailable:") available = kib * 1024;
-  }
-  const std::uint64_t limit = read_number("/sys/fs/cgroup/memory.max");  // "max": no number
-  const std::uint64_t used = read_number("/sys/fs/cgroup/memory.current");
-  if (limit != std::numeric_limits<std::uint64_t>::max() && used <= limit) {
-    available = std::min(available, limit - used);
-  }
-  return available;
+  const std::uint64_t kib = read_number("/proc/meminfo", "MemAvailable:");
+  return std::min(kib == kUnknown ? kUnknown : kib * 1024, cgroup_memory());
 }
 
 void check_memory(const MemoryRequest& request) {

@@ -27,7 +27,7 @@ class FileHandle {
 
 struct OpenFile {
   FileHandle handle;
-  struct stat info;
+  struct stat info {};
 };
 
 // For reading. Throws Error for what is missing, unreadable or no regular file; never waits for a

@@ -37,29 +37,34 @@ std::vector<const Item*> in_file_order(const std::map<std::string, Tensor>& tens
   return items;
 }
 
+std::string entry_of(const Item& item, std::uint64_t begin) {
+  const auto& [name, tensor] = item;
+  const auto dims = tensor.shape().dims();
+  const nlohmann::ordered_json entry = {
+      {"dtype", name_of(tensor.dtype())},
+      {"shape", std::vector<std::int64_t>(dims.begin(), dims.end())},
+      {"data_offsets", {begin, begin + tensor.bytes()}}};
+  return str(nlohmann::json(name).dump(), ':', entry.dump());
+}
+
 std::string header_of(const std::vector<const Item*>& items,
                       const std::map<std::string, std::string>& metadata,
                       const std::string& where) {
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header["__metadata__"] = metadata;
+  std::string text = "{";
   std::uint64_t offset = 0;
-  for (const Item* item : items) {
-    const auto& [name, tensor] = *item;
-    check(name != "__metadata__", where, ": a tensor cannot be called __metadata__");
-    check(tensor.defined(), where, ": tensor ", printable(name), " is undefined");
-    const auto dims = tensor.shape().dims();
-    const std::uint64_t end = offset + tensor.bytes();
-    header[name] = {{"dtype", name_of(tensor.dtype())},
-                    {"shape", std::vector<std::int64_t>(dims.begin(), dims.end())},
-                    {"data_offsets", {offset, end}}};
-    offset = end;
-  }
-  std::string text;
   try {
-    text = header.dump();
+    if (!metadata.empty()) text += str("\"__metadata__\":", nlohmann::json(metadata).dump());
+    for (const Item* item : items) {
+      const auto& [name, tensor] = *item;
+      check(name != "__metadata__", where, ": a tensor cannot be called __metadata__");
+      check(tensor.defined(), where, ": tensor ", printable(name), " is undefined");
+      text += str(text.size() > 1 ? "," : "", entry_of(*item, offset));
+      offset += tensor.bytes();
+    }
   } catch (const nlohmann::json::type_error&) {
     throw Error(str(where, ": a tensor name or the metadata is no valid UTF-8"));
   }
+  text += '}';
   text.resize((text.size() + 7) / 8 * 8, ' ');
   check(text.size() <= kMaxHeaderBytes, where, ": the header would have ", text.size(),
         " bytes, expected at most ", kMaxHeaderBytes);

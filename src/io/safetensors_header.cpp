@@ -30,17 +30,25 @@ class HeaderReader : public JsonSax {
       : JsonSax(where), header_(header), where_(where) {}
 
   bool null() {
-    if (place_ == Place::kMetadataValue)
-      place_ = Place::kNames;  // the same as none
-    else
-      scalar("null");
-    return true;
+    if (place_ == Place::kMetadataValue) {  // the same as none
+      place_ = Place::kNames;
+      return true;
+    }
+    return scalar([] { return "null"; });
   }
-  bool boolean(bool value) { return scalar(value ? "true" : "false"); }
-  bool number_integer(std::int64_t value) { return scalar(str(value)); }
-  bool number_float(double, const std::string& token) { return scalar(printable(token)); }
+  bool boolean(bool value) {
+    return scalar([&] { return value ? "true" : "false"; });
+  }
+  bool number_integer(std::int64_t value) {
+    return scalar([&] { return str(value); });
+  }
+  bool number_float(double, const std::string& token) {
+    return scalar([&] { return printable(token); });
+  }
   bool number_unsigned(std::uint64_t value) {
-    if (place_ != Place::kShape && place_ != Place::kOffsets) return scalar(str(value));
+    if (place_ != Place::kShape && place_ != Place::kOffsets) {
+      return scalar([&] { return str(value); });
+    }
     number(value);
     return true;
   }
@@ -53,12 +61,12 @@ class HeaderReader : public JsonSax {
             ": __metadata__ has the key ", printable(key_), " twice");
     } else if (place_ == Place::kField && field_ == Field::kDtype) {
       const std::optional<Dtype> dtype = dtype_from(value);
-      check(dtype.has_value(), tensor(), " has the dtype ", printable(value),
-            ", which is not supported");
+      check_tensor(dtype.has_value(), " has the dtype ", printable(value),
+                   ", which is not supported");
       entry().dtype = *dtype;
       place_ = Place::kTensor;
     } else {
-      scalar(str('"', printable(value), '"'));
+      return scalar([&] { return str('"', printable(value), '"'); });
     }
     return true;
   }
@@ -112,7 +120,7 @@ class HeaderReader : public JsonSax {
       entry().shape = Shape(std::span(values_).first(numbers_));
       place_ = Place::kTensor;
     } else if (place_ == Place::kOffsets) {
-      check(numbers_ == 2, tensor(), " has ", numbers_, " data_offsets, expected 2");
+      check_tensor(numbers_ == 2, " has ", numbers_, " data_offsets, expected 2");
       entry().begin = static_cast<std::uint64_t>(values_[0]);
       entry().end = static_cast<std::uint64_t>(values_[1]);
       place_ = Place::kTensor;
@@ -140,6 +148,10 @@ class HeaderReader : public JsonSax {
 
   SafetensorsHeader::Entry& entry() { return header_.tensors.back(); }
   std::string tensor() { return str(where_, ": tensor ", printable(entry().name)); }
+  template <class... Parts>
+  void check_tensor(bool ok, const Parts&... parts) {
+    if (!ok) throw Error(str(tensor(), parts...));
+  }
 
   void name(std::string& name) {
     if (name == "__metadata__") {
@@ -162,7 +174,7 @@ class HeaderReader : public JsonSax {
     field_ = Field::kOther;
     for (std::size_t i = 0; i < kFields.size(); ++i) {
       if (key != kFields[i]) continue;
-      check(!seen_[i], tensor(), " has the key ", key, " twice");
+      check_tensor(!seen_[i], " has the key ", key, " twice");
       seen_[i] = true;
       field_ = static_cast<Field>(i);
     }
@@ -170,41 +182,34 @@ class HeaderReader : public JsonSax {
 
   void finish_tensor() {
     for (std::size_t i = 0; i < kFields.size(); ++i) {
-      check(seen_[i], tensor(), " has no ", kFields[i]);
+      check_tensor(seen_[i], " has no ", kFields[i]);
     }
   }
 
   void number(std::uint64_t value) {
     const bool is_shape = place_ == Place::kShape;
     const auto limit = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-    check(value <= limit, tensor(), " has ", value, " in its ", is_shape ? "shape" : "data_offsets",
-          ", expected at most ", limit);
+    check_tensor(value <= limit, " has ", value, " in its ", is_shape ? "shape" : "data_offsets",
+                 ", expected at most ", limit);
     const std::size_t most = is_shape ? Shape::kMaxRank : 2;
-    check(numbers_ < most, tensor(), " has more than ", most, is_shape ? " axes" : " data_offsets");
+    check_tensor(numbers_ < most, " has more than ", most, is_shape ? " axes" : " data_offsets");
     values_[numbers_++] = static_cast<std::int64_t>(value);
   }
 
-  // A value that is neither an object, an array nor a valid member of one of ours.
-  bool scalar(const std::string& found) {
-    switch (place_) {
-      case Place::kSkip: break;
-      case Place::kField:
-        check(field_ == Field::kOther, tensor(), " has the ", field_name(), " ", found,
-              field_ == Field::kDtype ? ", expected text" : ", expected an array");
-        place_ = Place::kTensor;
-        break;
-      default: refuse(found);
-    }
+  // A value that is neither an object, an array nor a valid member of one of ours; `found` makes
+  // the words for it.
+  template <class Found>
+  bool scalar(const Found& found) {
+    if (place_ == Place::kSkip) return true;
+    if (place_ != Place::kField || field_ != Field::kOther) refuse(found());
+    place_ = Place::kTensor;
     return true;
   }
 
-  bool open(const std::string& found) {
-    if (place_ == Place::kField && field_ == Field::kOther) {
+  bool open(const char* found) {
+    if (place_ != Place::kSkip) {
+      if (place_ != Place::kField || field_ != Field::kOther) refuse(found);
       place_ = Place::kSkip;
-    } else if (place_ == Place::kField) {
-      scalar(found);
-    } else if (place_ != Place::kSkip) {
-      refuse(found);
     }
     check(++depth_ <= kMaxNesting, where_, ": the header is nested too deeply");
     return true;
@@ -222,6 +227,9 @@ class HeaderReader : public JsonSax {
         throw Error(str(where_, ": __metadata__ has ", found, " for the key ", printable(key_),
                         ", expected text"));
       case Place::kTensorValue: throw Error(str(tensor(), " is ", found, ", expected an object"));
+      case Place::kField:
+        throw Error(str(tensor(), " has the ", field_name(), " ", found,
+                        field_ == Field::kDtype ? ", expected text" : ", expected an array"));
       case Place::kShape:
         throw Error(str(tensor(), " has ", found, " in its shape, expected integers from 0"));
       case Place::kOffsets:
@@ -307,8 +315,10 @@ std::string_view header_text(std::span<const std::byte> bytes, std::uint64_t fil
   std::memcpy(&length, bytes.data(), sizeof length);
   check(length <= kMaxHeaderBytes, where, ": the header claims ", length,
         " bytes, expected at most ", kMaxHeaderBytes, "; is it a safetensors file?");
-  check(length <= file_size - 8 && length <= bytes.size() - 8, where, ": the header claims ",
-        length, " bytes, but the file has only ", file_size, "; was it downloaded completely?");
+  check(length <= file_size - 8, where, ": the header claims ", length,
+        " bytes, but the file has only ", file_size, "; was it downloaded completely?");
+  check(length <= bytes.size() - 8, where, ": the header has ", length, " bytes, of which only ",
+        bytes.size() - 8, " are at hand");
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + 8, length);
   check(text.starts_with('{'), where,
         ": the header does not start with {; is it a safetensors file?");

@@ -1,10 +1,26 @@
 #include "layers/weights.h"
 
 #include "core/check.h"
+#include "io/printable.h"
 #include "io/safetensors.h"
 #include "ops/elementwise.h"
 
 namespace zimage {
+namespace {
+
+bool is_floating(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kF32:
+    case Dtype::kBf16:
+    case Dtype::kF16:
+    case Dtype::kF64:
+    case Dtype::kF8E4M3:
+    case Dtype::kF8E5M2: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
 
 void WeightMap::add_file(const std::filesystem::path& path) {
   const SafetensorsFile file = SafetensorsFile::open(path);
@@ -13,18 +29,17 @@ void WeightMap::add_file(const std::filesystem::path& path) {
 }
 
 void WeightMap::add(const std::string& name, Tensor tensor, std::string file) {
-  const auto it = entries_.find(name);
-  check(it == entries_.end(), where_, ": tensor ", name, " is in ", file, " and again in ",
-        it == entries_.end() ? "" : it->second.file, "; a checkpoint holds each name once");
-  entries_.emplace(name, Entry{std::move(tensor), std::move(file)});
+  const auto [it, is_new] = entries_.try_emplace(name, Entry{std::move(tensor), file});
+  check(is_new, where_, ": tensor ", printable(name), " is in ", printable(file), " and again in ",
+        printable(it->second.file), "; a checkpoint holds each name once");
 }
 
 Tensor WeightMap::take(const std::string& name, const Shape& shape) const {
   const auto it = entries_.find(name);
-  check(it != entries_.end(), where_, ": tensor ", name, " ", shape,
-        " is missing; the files hold ", entries_.size(), " tensors");
+  check(it != entries_.end(), where_, ": tensor ", name, " ", shape, " is missing; the files hold ",
+        entries_.size(), " tensors");
   const auto& [tensor, file] = it->second;
-  check(tensor.shape() == shape, where_, "/", file, ": ", name, " is ", tensor.shape(),
+  check(tensor.shape() == shape, where_, "/", printable(file), ": ", name, " is ", tensor.shape(),
         ", expected ", shape);
   taken_.insert(name);
   return tensor;
@@ -42,6 +57,10 @@ void WeightMap::check_intact() const {
   for (const auto& file : files_) file->check_intact();
 }
 
+void WeightMap::release_pages() const {
+  for (const auto& file : files_) file->release_pages();
+}
+
 std::uint64_t WeightMap::bytes() const {
   std::uint64_t sum = 0;
   for (const auto& [name, entry] : entries_) sum += entry.tensor.bytes();
@@ -55,11 +74,19 @@ WeightScope WeightScope::operator/(std::string_view name) const {
 bool WeightScope::has(std::string_view name) const { return map_->has((*this / name).prefix_); }
 
 Tensor WeightScope::matrix(std::string_view name, const Shape& shape) const {
-  return ops::cast(map_->take((*this / name).prefix_, shape), compute_);
+  return take_as(compute_, name, shape);
 }
 
 Tensor WeightScope::vector(std::string_view name, const Shape& shape) const {
-  return ops::cast(map_->take((*this / name).prefix_, shape), Dtype::kF32);
+  return take_as(Dtype::kF32, name, shape);
+}
+
+Tensor WeightScope::take_as(Dtype dtype, std::string_view name, const Shape& shape) const {
+  const std::string full_name = (*this / name).prefix_;
+  const Tensor stored = map_->take(full_name, shape);
+  check(is_floating(stored.dtype()), map_->where(), ": tensor ", full_name, " is ", stored.dtype(),
+        ", expected floating-point numbers");
+  return ops::cast(stored, dtype);
 }
 
 }  // namespace zimage

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <set>
@@ -13,11 +15,13 @@
 namespace zimage {
 
 // The tensors of one component (transformer, text_encoder, vae), from one file or several shards.
+// One thread at a time: it notes what was taken.
 class WeightMap {
  public:
-  // `where` names the component in messages. Tensor names must be new: throws Error naming the twice-given one.
+  // `where` names the component in messages.
   explicit WeightMap(std::string where) : where_(std::move(where)) {}
 
+  // Each tensor name must be new: throws Error naming the one that was there already.
   void add_file(const std::filesystem::path& path);  // all tensors of a .safetensors file
   void add(const std::string& name, Tensor tensor, std::string file = "memory");
 
@@ -26,8 +30,11 @@ class WeightMap {
   // Throws Error naming the component and tensor when it is missing or has another shape.
   Tensor take(const std::string& name, const Shape& shape) const;
   std::vector<std::string> untaken() const;  // names no layer has asked for, sorted
-  void check_intact() const;                 // throws Error once a mapped file was truncated under us
-  std::uint64_t bytes() const;               // of all tensors
+  void check_intact() const;                 // throws Error once a mapped file was changed under us
+  // After conversion: the pages of the mapped files no longer count as memory in use. Tensors that
+  // are views stay valid and are read again on use.
+  void release_pages() const;
+  std::uint64_t bytes() const;  // of all tensors
 
  private:
   struct Entry {
@@ -40,7 +47,8 @@ class WeightMap {
   mutable std::set<std::string> taken_;
 };
 
-// A place in the checkpoint's tree of names, and the dtype that matmul weights get there.
+// A place in the checkpoint's tree of names, and the dtype that matmul weights get there. The map
+// outlives it.
 class WeightScope {
  public:
   WeightScope(const WeightMap& map, Dtype compute, std::string prefix = "")
@@ -49,12 +57,15 @@ class WeightScope {
   WeightScope operator/(std::string_view name) const;  // "layers" / "0" -> "layers.0"
   Dtype compute() const { return compute_; }
   bool has(std::string_view name) const;
-  // In the compute dtype: a view of the mapped file where it already has that dtype, else converted.
+  // In the compute dtype: a view of the mapped file where it already has that dtype, else
+  // converted.
   Tensor matrix(std::string_view name, const Shape& shape) const;
   // In f32: norms, biases and other small tensors.
   Tensor vector(std::string_view name, const Shape& shape) const;
 
  private:
+  Tensor take_as(Dtype dtype, std::string_view name, const Shape& shape) const;
+
   const WeightMap* map_;
   Dtype compute_;
   std::string prefix_;

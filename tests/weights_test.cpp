@@ -1,0 +1,157 @@
+#include "layers/weights.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <utility>
+
+#include "io/safetensors.h"
+#include "testing.h"
+
+namespace zimage {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+TEST(WeightMap, JoinsTheShardsOfAComponent) {
+  const TempDir dir;
+  save_safetensors(dir / "1.safetensors", {{"a", from_values({2}, {1, 2})}});
+  save_safetensors(dir / "2.safetensors", {{"b", zeros({3, 2}, Dtype::kBf16)}});
+  WeightMap map("transformer");
+  map.add_file(dir / "1.safetensors");
+  map.add_file(dir / "2.safetensors");
+  EXPECT_EQ(map.where(), "transformer");
+  EXPECT_TRUE(map.has("a"));
+  EXPECT_TRUE(map.has("b"));
+  EXPECT_FALSE(map.has("c"));
+  EXPECT_EQ(map.bytes(), 2u * 4 + 6 * 2);
+  EXPECT_EQ(values_of(map.take("a", {2})), (std::vector<float>{1, 2}));
+  EXPECT_EQ(map.take("b", {3, 2}).dtype(), Dtype::kBf16);
+}
+
+TEST(WeightMap, RefusesANameThatTwoShardsHold) {
+  const TempDir dir;
+  save_safetensors(dir / "1.safetensors", {{"a", zeros({2})}});
+  save_safetensors(dir / "2.safetensors", {{"a", zeros({2})}});
+  WeightMap map("vae");
+  map.add_file(dir / "1.safetensors");
+  EXPECT_EQ(error_of([&] { return map.add_file(dir / "2.safetensors"), 0; }),
+            "vae: tensor a is in 2.safetensors and again in 1.safetensors; a checkpoint holds each "
+            "name once");
+  EXPECT_THAT(error_of([&] { return map.add_file(dir / "1.safetensors"), 0; }),
+              HasSubstr("is in 1.safetensors and again in 1.safetensors"));
+}
+
+TEST(WeightMap, NamesWhatIsMissingOrOfAnotherShape) {
+  WeightMap map("transformer");
+  map.add("w", zeros({2, 3}), "model.safetensors");
+  EXPECT_EQ(error_of([&] { return map.take("v", {2}); }),
+            "transformer: tensor v [2] is missing; the files hold 1 tensors");
+  EXPECT_EQ(error_of([&] {
+              return map.take("w", {3, 2});
+            }),
+            "transformer/model.safetensors: w is [2, 3], expected [3, 2]");
+  EXPECT_EQ(error_of([&] {
+              return map.take("w", {2, 3, 1});
+            }),
+            "transformer/model.safetensors: w is [2, 3], expected [2, 3, 1]");
+}
+
+TEST(WeightMap, ListsWhatNobodyTook) {
+  WeightMap map("vae");
+  map.add("c", zeros({1}));
+  map.add("a", zeros({1}));
+  map.add("b", zeros({1}));
+  EXPECT_THAT(map.untaken(), ElementsAre("a", "b", "c"));
+  map.take("b", {1});
+  map.take("b", {1});  // tied weights are asked for twice
+  EXPECT_EQ(error_of([&] { return map.take("a", {2}); }),
+            "vae/memory: a is [1], expected [2]");  // a failure takes nothing
+  EXPECT_THAT(map.untaken(), ElementsAre("a", "c"));
+  EXPECT_TRUE(map.has("a"));  // and neither does a look
+  map.take("a", {1});
+  map.take("c", {1});
+  EXPECT_THAT(map.untaken(), IsEmpty());
+}
+
+TEST(WeightMap, NoticesThatAFileWasTruncated) {
+  const TempDir dir;
+  save_safetensors(dir / "1.safetensors", {{"a", random_normal({5000}, Dtype::kF32, 1)}});
+  WeightMap map("transformer");
+  map.add_file(dir / "1.safetensors");
+  map.check_intact();
+  std::filesystem::resize_file(dir / "1.safetensors", 200);
+  EXPECT_EQ(values_of(map.take("a", {5000})).back(), 0);
+  EXPECT_THAT(error_of([&] { return map.check_intact(), 0; }),
+              HasSubstr("1.safetensors: the file was truncated while in use"));
+}
+
+TEST(WeightMap, ReleasedPagesAreReadAgain) {
+  const TempDir dir;
+  const Tensor a = random_normal({5000}, Dtype::kF32, 1);
+  save_safetensors(dir / "1.safetensors", {{"a", a}});
+  WeightMap map("transformer");
+  map.add_file(dir / "1.safetensors");
+  const Tensor view = map.take("a", {5000});
+  map.release_pages();
+  EXPECT_TRUE(all_close(view, a, 0));
+}
+
+TEST(WeightScope, JoinsNamesWithDots) {
+  WeightMap map("transformer");
+  map.add("layers.0.w1.weight", zeros({1}));
+  const WeightScope root(map, Dtype::kBf16);
+  const WeightScope layer = root / "layers" / "0";
+  EXPECT_EQ(layer.compute(), Dtype::kBf16);
+  EXPECT_TRUE((layer / "w1").has("weight"));
+  EXPECT_TRUE(layer.has("w1.weight"));
+  EXPECT_FALSE(layer.has("w2.weight"));
+  EXPECT_FALSE(root.has("weight"));
+  EXPECT_EQ(error_of([&] {
+              return (layer / "w2").matrix("weight", {2, 2});
+            }),
+            "transformer: tensor layers.0.w2.weight [2, 2] is missing; the files hold 1 tensors");
+}
+
+TEST(WeightScope, KeepsWhatHasTheRightDtypeAsAView) {
+  WeightMap map("vae");
+  const Tensor w = random_normal({2, 3}, Dtype::kBf16, 1), b = random_normal({2}, Dtype::kF32, 2);
+  map.add("w", w);
+  map.add("b", b);
+  const WeightScope scope(map, Dtype::kBf16);
+  EXPECT_EQ(std::as_const(w).raw(), scope.matrix("w", {2, 3}).raw());
+  EXPECT_EQ(std::as_const(b).raw(), scope.vector("b", {2}).raw());
+}
+
+TEST(WeightScope, ConvertsMatricesToTheComputeDtypeAndVectorsToF32) {
+  WeightMap map("vae");
+  map.add("f", from_values({2}, {1.0f + 0x1p-20f, -3}));
+  map.add("b", tensor_of({2}, {0.5f, 7}, Dtype::kBf16));
+  const Tensor half = empty({2}, Dtype::kF16);
+  const std::uint16_t bits[2] = {0x3c00, 0xc000};
+  std::memcpy(const_cast<std::byte*>(half.raw()), bits, sizeof bits);
+  map.add("h", half);
+
+  const WeightScope bf16_scope(map, Dtype::kBf16), f32_scope(map, Dtype::kF32);
+  EXPECT_EQ(bf16_scope.matrix("f", {2}).dtype(), Dtype::kBf16);
+  EXPECT_EQ(values_of(bf16_scope.matrix("f", {2})), (std::vector<float>{1, -3}));
+  EXPECT_EQ(f32_scope.matrix("b", {2}).dtype(), Dtype::kF32);
+  EXPECT_EQ(values_of(f32_scope.matrix("b", {2})), (std::vector<float>{0.5f, 7}));
+  EXPECT_EQ(values_of(bf16_scope.vector("b", {2})), (std::vector<float>{0.5f, 7}));
+  EXPECT_EQ(bf16_scope.vector("b", {2}).dtype(), Dtype::kF32);
+  EXPECT_EQ(values_of(bf16_scope.vector("h", {2})), (std::vector<float>{1, -2}));
+}
+
+TEST(WeightScope, RefusesIntegersNamingTheTensor) {
+  WeightMap map("transformer");
+  map.add("layers.0.w", zeros({4}, Dtype::kI8));
+  EXPECT_EQ(
+      error_of([&] { return (WeightScope(map, Dtype::kBf16) / "layers.0").matrix("w", {4}); }),
+      "transformer: tensor layers.0.w is I8, expected floating-point numbers");
+}
+
+}  // namespace
+}  // namespace zimage

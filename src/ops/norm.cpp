@@ -18,6 +18,7 @@ void check_rows(std::string_view op, const Tensor& x, Dtype out_dtype) {
 // A vector over the channels of x.
 void check_channels(std::string_view op, std::string_view name, const Tensor& vector,
                     const Tensor& x) {
+  check(vector.defined(), op, ": ", name, " is missing");
   check(vector.shape() == Shape{x.dim(-1)}, op, ": ", name, " ", vector.shape(), " does not fit x ",
         x.shape());
   check(vector.dtype() == Dtype::kF32, op, ": ", name, " is ", vector.dtype(), ", expected F32");
@@ -50,8 +51,8 @@ Tensor group_norm(const Tensor& x, int groups, const Tensor& weight, const Tenso
   check_rows("group_norm", x, x.dtype());
   check_channels("group_norm", "weight", weight, x);
   check_channels("group_norm", "bias", bias, x);
-  check(groups > 0 && x.dim(-1) % groups == 0, "group_norm: x ", x.shape(),
-        " has channels that do not divide into ", groups, " groups");
+  check(groups > 0 && x.dim(-1) % groups == 0, "group_norm: the ", x.dim(-1), " channels of x ",
+        x.shape(), " do not divide into ", groups, " groups");
 
   Tensor y = empty(x.shape(), x.dtype());
   cpu::group_norm(x, groups, weight, bias, eps, with_silu, y);

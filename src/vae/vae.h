@@ -16,7 +16,9 @@ struct VaeConfig {
   bool mid_block_add_attention, use_quant_conv, use_post_quant_conv;
 
   static VaeConfig from_json(const Json& json);
-  int scale() const { return 1 << (static_cast<int>(block_out_channels.size()) - 1); }  // pixels per latent pixel
+  int scale() const {
+    return 1 << (static_cast<int>(block_out_channels.size()) - 1);
+  }  // pixels per latent pixel
 };
 
 // Latents to pixels.
@@ -24,8 +26,8 @@ class VaeDecoder {
  public:
   VaeDecoder(const VaeConfig& config, const WeightMap& weights, Dtype compute);
   ~VaeDecoder();
-  // latents: [latent_channels, h, w] f32 as the denoise loop leaves them (this divides by scaling_factor
-  // and adds shift_factor). Returns [3, h * scale, w * scale] f32, about -1 to 1.
+  // latents: [latent_channels, h, w] f32 as the denoise loop leaves them (this divides by
+  // scaling_factor and adds shift_factor). Returns [3, h * scale, w * scale] f32, about -1 to 1.
   Tensor operator()(const Tensor& latents) const;
 
  private:
@@ -38,8 +40,8 @@ class VaeEncoder {
  public:
   VaeEncoder(const VaeConfig& config, const WeightMap& weights, Dtype compute);
   ~VaeEncoder();
-  // pixels: [3, H, W] f32, -1 to 1, H and W multiples of scale(). Returns the distribution's moments
-  // [2 * latent_channels, H / scale, W / scale] f32: mean, then log variance, unscaled.
+  // pixels: [3, H, W] f32, -1 to 1, H and W multiples of scale(). Returns the distribution's
+  // moments [2 * latent_channels, H / scale, W / scale] f32: mean, then log variance, unscaled.
   Tensor moments(const Tensor& pixels) const;
   // (mean - shift_factor) * scaling_factor: [latent_channels, H / scale, W / scale] f32.
   Tensor operator()(const Tensor& pixels) const;

@@ -43,6 +43,21 @@ inline Bytes big_endian(std::uint64_t value, int size) {
   return bytes;
 }
 
+// As PNG and zlib compute it.
+inline std::uint32_t crc32(const Bytes& bytes) {
+  std::uint32_t crc = 0xffffffffu;
+  for (const std::byte byte : bytes) {
+    crc ^= std::to_integer<std::uint32_t>(byte);
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (crc & 1 ? 0xedb88320u : 0);
+  }
+  return ~crc;
+}
+
+inline Bytes png_chunk(const std::string& name, const Bytes& data) {
+  const Bytes content = joined(bytes_of(name), data);
+  return joined(joined(big_endian(data.size(), 4), content), big_endian(crc32(content), 4));
+}
+
 // Smooth with an edge, so that lossy codecs come close.
 inline Image test_picture(int width, int height) {
   Image image{width, height, {}};

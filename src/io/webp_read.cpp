@@ -49,6 +49,27 @@ const char* describe(VP8StatusCode status) {
   }
 }
 
+// The modes of a VP8 macroblock of 256 pixels alone cost more than a bit, at the probabilities that
+// the format fixes for key frames. Lossless pictures of one colour have no such bound.
+constexpr double kBestLossyRatio = 256 * 8;  // pixels for a byte
+
+WebPBitstreamFeatures checked_features(const EncodedFile& file, const FirstFrame& frame, int width,
+                                       int height) {
+  WebPBitstreamFeatures features;
+  const VP8StatusCode status =
+      WebPGetFeatures(frame->fragment.bytes, frame->fragment.size, &features);
+  check(status == VP8_STATUS_OK, file.where, ": damaged WebP: ", describe(status));
+  check(features.width == frame->width && features.height == frame->height &&
+            frame->x_offset + frame->width <= width && frame->y_offset + frame->height <= height,
+        file.where, ": damaged WebP: sizes contradict each other");
+  constexpr int kLossy = 1;
+  if (features.format == kLossy) {
+    check_ratio(file, frame->width, frame->height, double{1} * frame->width * frame->height,
+                kBestLossyRatio);
+  }
+  return features;
+}
+
 // Where the frame lies in the canvas; what it leaves free is transparent.
 struct Canvas {
   int width, height, channels;
@@ -89,14 +110,7 @@ CodecResult decode_webp(const EncodedFile& file) {
   check_size(file, width, height);
 
   const FirstFrame frame(file, demuxer.get());
-  WebPBitstreamFeatures features;
-  const VP8StatusCode status =
-      WebPGetFeatures(frame->fragment.bytes, frame->fragment.size, &features);
-  check(status == VP8_STATUS_OK, file.where, ": damaged WebP: ", describe(status));
-  check(features.width == frame->width && features.height == frame->height &&
-            frame->x_offset + frame->width <= width && frame->y_offset + frame->height <= height,
-        file.where, ": damaged WebP: sizes contradict each other");
-
+  const WebPBitstreamFeatures features = checked_features(file, frame, width, height);
   const bool is_opaque =
       !frame->has_alpha && !features.has_alpha && frame->width == width && frame->height == height;
   Canvas canvas{width, height, is_opaque ? 3 : 4, {}};

@@ -24,12 +24,12 @@ F32x load(const Half* p) {
   U16x v;
   __builtin_memcpy(&v, p, sizeof(v));
 #if defined(__AVX512F__)
-  return _mm512_maskz_cvtph_ps(0xffff, bits_as<__m256i>(v));  // g++ 12 warns about the plain one
+  return _mm512_maskz_cvtph_ps(0xffff, bits_as<__m256i>(v));
 #elif defined(__AVX2__)
   return _mm256_cvtph_ps(bits_as<__m128i>(v));
 #else
   // As if the fields were a float's, 112 exponents too low; subnormals come out right as well.
-  const U32x u = __builtin_convertvector(v, U32x);
+  const U32x u = widen(v);
   const U32x magnitude = (u & 0x7fffu) << 13;
   const U32x scaled = bits_as<U32x>(bits_as<F32x>(magnitude) * 0x1p112f);
   const U32x special = magnitude | 0x7f800000u;  // infinity and NaN

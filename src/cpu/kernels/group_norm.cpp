@@ -10,7 +10,7 @@ struct F64Pair {
   F64x low{}, high{};
 };
 
-F64Pair widen(F32x v) {
+F64Pair to_f64(F32x v) {
 #if defined(__AVX2__)
   return {__builtin_convertvector(low_half(v), F64x), __builtin_convertvector(high_half(v), F64x)};
 #else
@@ -29,7 +29,7 @@ void channel_sums_of(const X* x, std::int64_t pixels, std::int64_t channels, dou
   for_lanes(channels, [&](std::int64_t c, auto lanes) {
     F64Pair s, q;
     for (std::int64_t pixel = 0; pixel < pixels; ++pixel) {
-      const F64Pair v = widen(load_up_to(x + pixel * channels + c, lanes));
+      const F64Pair v = to_f64(load_up_to(x + pixel * channels + c, lanes));
       s.low += v.low;
       s.high += v.high;
       q.low += v.low * v.low;  // the square of a float is exact

@@ -38,6 +38,28 @@ inline To bits_as(From from) {
   return __builtin_bit_cast(To, from);
 }
 
+// Between 16 and 32 bits. Intrinsics, because g++ 12 goes through halves for
+// __builtin_convertvector; the masked forms, because its plain ones warn of an uninitialised
+// variable.
+inline U32x widen(U16x v) {
+#if defined(__AVX512F__)
+  return bits_as<U32x>(_mm512_maskz_cvtepu16_epi32(0xffff, bits_as<__m256i>(v)));
+#elif defined(__AVX2__)
+  return bits_as<U32x>(_mm256_cvtepu16_epi32(bits_as<__m128i>(v)));
+#else
+  return __builtin_convertvector(v, U32x);
+#endif
+}
+
+// Keeps the lower half of every lane.
+inline U16x narrow(U32x v) {
+#if defined(__AVX512F__)
+  return bits_as<U16x>(_mm512_maskz_cvtepi32_epi16(0xffff, bits_as<__m512i>(v)));
+#else
+  return __builtin_convertvector(v, U16x);
+#endif
+}
+
 // Loads and stores need no alignment.
 inline F32x load(const float* p) {
   F32x v;
@@ -48,7 +70,7 @@ inline F32x load(const float* p) {
 inline F32x load(const bf16* p) {
   U16x v;
   __builtin_memcpy(&v, p, sizeof(v));
-  return bits_as<F32x>(__builtin_convertvector(v, U32x) << 16);
+  return bits_as<F32x>(widen(v) << 16);
 }
 
 inline void store(F32x v, float* p) { __builtin_memcpy(p, &v, sizeof(v)); }
@@ -61,8 +83,8 @@ inline U32x rounded_bf16_bits(F32x v) {
 }
 
 inline void store(F32x v, bf16* p) {
-  const U16x narrow = __builtin_convertvector(rounded_bf16_bits(v), U16x);
-  __builtin_memcpy(static_cast<void*>(p), &narrow, sizeof(narrow));
+  const U16x bits = narrow(rounded_bf16_bits(v));
+  __builtin_memcpy(static_cast<void*>(p), &bits, sizeof(bits));
 }
 
 // The number of lanes to load or store: kFull, or an int below kLanes at the end of a row.

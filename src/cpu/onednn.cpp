@@ -61,18 +61,17 @@ memory bind(const memory::desc& desc, const void* data) {
   return memory(desc, engine(), const_cast<void*>(data));
 }
 
-// Adds the scratchpad and runs. oneDNN keeps what it generated in a cache of its own (bounded), so
-// that making a primitive again costs some 10 us.
-template <class Primitive>
-void run(const typename Primitive::primitive_desc& pd, std::unordered_map<int, memory> arguments) {
-  const auto scratchpad = pd.scratchpad_desc();
+using Arguments = std::unordered_map<int, memory>;
+
+// Adds the scratchpad and runs.
+void run(const dnnl::primitive& primitive, const memory::desc& scratchpad, Arguments arguments) {
   std::shared_ptr<std::byte> buffer;
   if (const std::size_t bytes = scratchpad.get_size(); bytes > 0) {
     buffer = allocator::allocate(bytes);
     arguments.insert_or_assign(DNNL_ARG_SCRATCHPAD, bind(scratchpad, buffer.get()));
   }
   dnnl::stream stream(engine());
-  Primitive(pd).execute(stream, arguments);
+  primitive.execute(stream, arguments);
   stream.wait();
 }
 
@@ -96,17 +95,80 @@ dnnl::matmul::primitive_desc describe(const Matmul& shape, bool has_bias) {
 
 }  // namespace
 
+// oneDNN keeps what it generated in a cache of its own (bounded), so that making a primitive again
+// takes some 10 us.
 void matmul(const Matmul& shape, const void* a, const void* b, const float* bias, void* c) try {
   const OneThread one_thread;
   const auto pd = describe(shape, bias != nullptr);
-  std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, bind(pd.src_desc(), a)},
-                                            {DNNL_ARG_WEIGHTS, bind(pd.weights_desc(), b)},
-                                            {DNNL_ARG_DST, bind(pd.dst_desc(), c)}};
+  Arguments arguments{{DNNL_ARG_SRC, bind(pd.src_desc(), a)},
+                      {DNNL_ARG_WEIGHTS, bind(pd.weights_desc(), b)},
+                      {DNNL_ARG_DST, bind(pd.dst_desc(), c)}};
   if (bias != nullptr) arguments.emplace(DNNL_ARG_BIAS, bind(pd.bias_desc(), bias));
-  run<dnnl::matmul>(pd, std::move(arguments));
+  run(dnnl::matmul(pd), pd.scratchpad_desc(), std::move(arguments));
 } catch (const dnnl::error& error) {
   throw Error(str("oneDNN matmul of ", shape.m, " x ", shape.k, " by ", shape.k, " x ", shape.n,
                   ": ", error.what()));
+}
+
+class PackedWeight {
+ public:
+  PackedWeight(const memory::desc& desc) : desc(desc), data(allocator::allocate(desc.get_size())) {}
+
+  memory::desc desc;
+  std::shared_ptr<std::byte> data;
+};
+
+struct Convolution::Impl {
+  dnnl::convolution_forward::primitive_desc pd;
+  dnnl::convolution_forward primitive;
+  memory::desc weight;  // as stored in the file
+};
+
+Convolution::Convolution(const ConvShape& s, Dtype dtype, bool has_bias) try {
+  const OneThread one_thread;
+  const auto type = type_of(dtype);
+  const memory::dims weight_dims{s.out, s.in, s.kernel_height, s.kernel_width};
+  const memory::desc x({1, s.in, s.height, s.width}, type, memory::format_tag::nhwc);
+  const memory::desc weight(weight_dims, type, memory::format_tag::any);
+  const memory::desc y({1, s.out, s.out_height, s.out_width}, type, memory::format_tag::nhwc);
+  const memory::desc bias =
+      has_bias ? memory::desc({s.out}, memory::data_type::f32, memory::format_tag::a)
+               : memory::desc();
+  const dnnl::convolution_forward::desc desc(
+      dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, x, weight, bias, y,
+      {s.stride, s.stride}, {s.pad_top, s.pad_left}, {s.pad_bottom, s.pad_right});
+  const dnnl::convolution_forward::primitive_desc pd(desc, strict_attr(), engine());
+  impl_ = std::make_shared<Impl>(Impl{pd, dnnl::convolution_forward(pd),
+                                      memory::desc(weight_dims, type, memory::format_tag::ohwi)});
+} catch (const dnnl::error& error) {
+  throw Error(str("oneDNN convolution of ", s.in, " to ", s.out, " channels, kernel ",
+                  s.kernel_height, " x ", s.kernel_width, ": ", error.what()));
+}
+
+std::shared_ptr<const PackedWeight> Convolution::pack(const void* weight) const {
+  const OneThread one_thread;
+  auto packed = std::make_shared<PackedWeight>(impl_->pd.weights_desc());
+  const dnnl::reorder::primitive_desc pd(engine(), impl_->weight, engine(), packed->desc,
+                                         strict_attr());
+  run(dnnl::reorder(pd), pd.scratchpad_desc(),
+      {{DNNL_ARG_FROM, bind(impl_->weight, weight)},
+       {DNNL_ARG_TO, bind(packed->desc, packed->data.get())}});
+  return packed;
+}
+
+bool Convolution::can_use(const PackedWeight& weight) const {
+  return weight.desc == impl_->pd.weights_desc();
+}
+
+void Convolution::operator()(const void* x, const PackedWeight& weight, const float* bias,
+                             void* y) const {
+  const OneThread one_thread;
+  const auto& pd = impl_->pd;
+  Arguments arguments{{DNNL_ARG_SRC, bind(pd.src_desc(), x)},
+                      {DNNL_ARG_WEIGHTS, bind(weight.desc, weight.data.get())},
+                      {DNNL_ARG_DST, bind(pd.dst_desc(), y)}};
+  if (bias != nullptr) arguments.emplace(DNNL_ARG_BIAS, bind(pd.bias_desc(), bias));
+  run(impl_->primitive, pd.scratchpad_desc(), std::move(arguments));
 }
 
 }  // namespace zimage::cpu::onednn

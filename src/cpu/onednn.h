@@ -4,8 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "core/dtype.h"
+#include "cpu/conv_shape.h"
 
 namespace zimage::cpu::onednn {
 
@@ -23,5 +25,24 @@ struct Matmul {
 
 // bias: [n] or null.
 void matmul(const Matmul& shape, const void* a, const void* b, const float* bias, void* c);
+
+// Weights in an order of oneDNN's choice. Convolutions that differ in nothing but height and
+// padding may share them when can_use() says so.
+class PackedWeight;
+
+class Convolution {
+ public:
+  // dtype: of x, weights and y; kBf16 needs has_bf16_instructions().
+  Convolution(const ConvShape& shape, Dtype dtype, bool has_bias);
+
+  std::shared_ptr<const PackedWeight> pack(const void* weight) const;
+  bool can_use(const PackedWeight& weight) const;
+  // bias: f32, or null when made without. Several threads may call it at the same time.
+  void operator()(const void* x, const PackedWeight& weight, const float* bias, void* y) const;
+
+ private:
+  struct Impl;
+  std::shared_ptr<const Impl> impl_;
+};
 
 }  // namespace zimage::cpu::onednn

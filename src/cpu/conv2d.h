@@ -1,0 +1,19 @@
+#pragma once
+
+#include "core/tensor.h"
+#include "cpu/bf16_speed.h"
+#include "cpu/conv_shape.h"
+
+namespace zimage::cpu {
+
+// ops/conv2d.h on the CPU: arguments checked, y allocated by the caller, nothing empty. `path`
+// counts for bf16 only.
+void conv2d(const ConvShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias,
+            Tensor& y, Bf16Path path);
+
+inline void conv2d(const ConvShape& shape, const Tensor& x, const Tensor& weight,
+                   const Tensor& bias, Tensor& y) {
+  conv2d(shape, x, weight, bias, y, bf16_path(shape.out_height * shape.out_width));
+}
+
+}  // namespace zimage::cpu

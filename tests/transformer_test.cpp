@@ -45,9 +45,11 @@ Result run(const Transformer& transformer, const Json& test_case) {
   return {caption->refined, transformer(latents, test_case.get<float>("t"), *caption)};
 }
 
-// f32 on both sides with sums in another order: some rounding units of 6e-8 in each of a few dozen
-// layers in a row.
-constexpr double kF32Tolerance = 5e-6;
+// f32 on both sides with sums in another order: some units of 6e-8 in each of a few layers.
+constexpr double kF32Tolerance = 2e-6;
+// torch's exp is off by a unit in some of the 128 frequencies of the time embedding; times a t of
+// up to 1000 that moves a few of its 256 angles by up to 6e-5.
+constexpr double kTimeTolerance = 1e-5;
 
 TEST(Transformer, MatchesDiffusersInF32) {
   for (const char* name : kModels) {
@@ -58,7 +60,7 @@ TEST(Transformer, MatchesDiffusersInF32) {
       SCOPED_TRACE(str(name, ", ", title));
       const auto [refined, output] = run(transformer, test_case);
       EXPECT_LE(relative_error(refined, model.golden.at(title + ".refined")), kF32Tolerance);
-      EXPECT_LE(relative_error(output, model.golden.at(title + ".output")), kF32Tolerance);
+      EXPECT_LE(relative_error(output, model.golden.at(title + ".output")), kTimeTolerance);
       EXPECT_EQ(output.shape(), model.golden.at(title + ".output").shape());
     }
   }
@@ -74,7 +76,7 @@ TEST(TimestepEmbedder, MatchesDiffusers) {
       const auto title = test_case.get<std::string>("name");
       SCOPED_TRACE(str(name, ", ", title));
       const Tensor embedding = embedder(test_case.get<float>("t") * model.config.t_scale);
-      EXPECT_LE(relative_error(embedding, model.golden.at(title + ".t_embedding")), kF32Tolerance);
+      EXPECT_LE(relative_error(embedding, model.golden.at(title + ".t_embedding")), kTimeTolerance);
     }
   }
 }
@@ -189,7 +191,7 @@ TEST_F(LoadedTransformer, RejectsPromptEmbedsOfAnotherShape) {
 }
 
 TEST_F(LoadedTransformer, RejectsSizesItCannotPatch) {
-  for (const auto [height, width] : {std::pair{3, 4}, {4, 3}, {0, 4}, {4, -2}}) {
+  for (const auto& [height, width] : {std::pair{3, 4}, {4, 3}, {0, 4}, {4, -2}}) {
     EXPECT_EQ(error_of([&, height = height, width = width] {
                 return transformer.prepare(prompt(1), height, width);
               }),
@@ -199,7 +201,7 @@ TEST_F(LoadedTransformer, RejectsSizesItCannotPatch) {
 
 TEST_F(LoadedTransformer, NamesTheLargestSizeWhenPositionsRunOut) {
   EXPECT_EQ(error_of([&] { return transformer.prepare(prompt(1), 32, 40); }), "");
-  for (const auto [height, width] : {std::pair{34, 40}, {32, 42}}) {
+  for (const auto& [height, width] : {std::pair{34, 40}, {32, 42}}) {
     EXPECT_EQ(error_of([&, height = height, width = width] {
                 return transformer.prepare(prompt(1), height, width);
               }),
@@ -216,8 +218,9 @@ TEST_F(LoadedTransformer, NamesTheLongestPromptWhenPositionsRunOut) {
 
 TEST(TransformerWeights, AreNamedWhenMissing) {
   const Model model("three_heads");
-  for (const auto& [name, tensor] : model.tensors()) {
-    auto tensors = model.tensors();
+  const auto all = model.tensors();
+  for (const auto& [name, tensor] : all) {
+    auto tensors = all;
     tensors.erase(name);
     EXPECT_THAT(error_of([&] {
                   return Transformer(model.config, weight_map("transformer", tensors), Dtype::kF32);

@@ -74,19 +74,19 @@ WeightScope WeightScope::operator/(std::string_view name) const {
 bool WeightScope::has(std::string_view name) const { return map_->has((*this / name).prefix_); }
 
 Tensor WeightScope::matrix(std::string_view name, const Shape& shape) const {
-  return take_as(compute_, name, shape);
+  return ops::cast(stored(name, shape), compute_);
 }
 
 Tensor WeightScope::vector(std::string_view name, const Shape& shape) const {
-  return take_as(Dtype::kF32, name, shape);
+  return ops::cast(stored(name, shape), Dtype::kF32);
 }
 
-Tensor WeightScope::take_as(Dtype dtype, std::string_view name, const Shape& shape) const {
+Tensor WeightScope::stored(std::string_view name, const Shape& shape) const {
   const std::string full_name = (*this / name).prefix_;
-  const Tensor stored = map_->take(full_name, shape);
-  check(is_floating(stored.dtype()), map_->where(), ": tensor ", full_name, " is ", stored.dtype(),
+  const Tensor tensor = map_->take(full_name, shape);
+  check(is_floating(tensor.dtype()), map_->where(), ": tensor ", full_name, " is ", tensor.dtype(),
         ", expected floating-point numbers");
-  return ops::cast(stored, dtype);
+  return tensor;
 }
 
 }  // namespace zimage

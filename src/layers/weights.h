@@ -62,10 +62,10 @@ class WeightScope {
   Tensor matrix(std::string_view name, const Shape& shape) const;
   // In f32: norms, biases and other small tensors.
   Tensor vector(std::string_view name, const Shape& shape) const;
+  // In the floating-point dtype of the file, for a table of which few rows are read.
+  Tensor stored(std::string_view name, const Shape& shape) const;
 
  private:
-  Tensor take_as(Dtype dtype, std::string_view name, const Shape& shape) const;
-
   const WeightMap* map_;
   Dtype compute_;
   std::string prefix_;

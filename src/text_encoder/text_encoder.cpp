@@ -11,14 +11,14 @@
 namespace zimage {
 namespace {
 
-constexpr std::string_view kEmbedding = "embed_tokens.weight";
-
-std::string prefix_of(const WeightMap& map) {
-  return map.has(str("model.", kEmbedding)) ? "model." : "";
+// Qwen3ForCausalLM keeps everything but its head below "model", a bare Qwen3Model does not.
+std::string root_of(const WeightMap& map) {
+  return map.has("model.embed_tokens.weight") ? "model" : "";
 }
 
 // The last layer, what follows it, and frequencies that old checkpoints carry along.
-void check_no_surplus_but_tail(const WeightMap& map, const std::string& prefix, int last_layer) {
+void check_no_surplus_but_tail(const WeightMap& map, const std::string& root, int last_layer) {
+  const std::string prefix = root.empty() ? "" : root + ".";
   const std::string last = str(prefix, "layers.", last_layer, ".");
   const std::string norm = prefix + "norm.", rotary = prefix + "rotary_emb.";
   check_no_surplus(map, [&](std::string_view name) {
@@ -30,17 +30,16 @@ void check_no_surplus_but_tail(const WeightMap& map, const std::string& prefix, 
 }  // namespace
 
 struct TextEncoder::Impl {
-  Impl(const TextEncoderConfig& config, const WeightMap& map, Dtype compute)
+  Impl(const TextEncoderConfig& config, const WeightMap& map, const WeightScope& weights)
       : config(config),
         embed_tokens(
-            map.take(str(prefix_of(map), kEmbedding), {config.vocab_size, config.hidden_size})),
+            (weights / "embed_tokens").stored("weight", {config.vocab_size, config.hidden_size})),
         rotary_emb(config.head_dim, config.rope_theta) {
-    const std::string prefix = prefix_of(map);
     const int last_layer = config.num_hidden_layers - 1;
     for (int i = 0; i < last_layer; ++i) {
-      layers.emplace_back(WeightScope(map, compute, str(prefix, "layers.", i)), config);
+      layers.emplace_back(weights / "layers" / std::to_string(i), config);
     }
-    check_no_surplus_but_tail(map, prefix, last_layer);
+    check_no_surplus_but_tail(map, root_of(map), last_layer);
   }
 
   TextEncoderConfig config;
@@ -50,7 +49,8 @@ struct TextEncoder::Impl {
 };
 
 TextEncoder::TextEncoder(const TextEncoderConfig& config, const WeightMap& weights, Dtype compute)
-    : impl_(std::make_unique<const Impl>(config, weights, compute)) {}
+    : impl_(std::make_unique<const Impl>(config, weights,
+                                         WeightScope(weights, compute, root_of(weights)))) {}
 
 TextEncoder::~TextEncoder() = default;
 

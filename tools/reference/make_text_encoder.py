@@ -11,7 +11,7 @@ CONFIGS = {
     "grouped": dict(
         vocab_size=97, hidden_size=48, intermediate_size=101, num_hidden_layers=4,
         num_attention_heads=6, num_key_value_heads=2, head_dim=16, max_position_embeddings=40,
-        rms_norm_eps=1e-6, rope_theta=1e6, tie_word_embeddings=True,
+        rms_norm_eps=1e-6, rope_theta=1e6, tie_word_embeddings=False,
     ),
     "plain": dict(
         vocab_size=50, hidden_size=60, intermediate_size=128, num_hidden_layers=2,

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/check.h"
 #include "core/parallel.h"
 #include "ops/attention.h"
 #include "ops/elementwise.h"

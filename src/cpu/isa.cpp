@@ -1,5 +1,7 @@
 #include "cpu/isa.h"
 
+#include <cpuid.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -14,6 +16,12 @@ namespace {
 constexpr std::array kAll{Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kBf16};
 constexpr std::array<std::string_view, 4> kNames{"scalar", "avx2", "avx512", "bf16"};
 
+// Leaf 7, subleaf 1; clang 14 does not know the name in __builtin_cpu_supports.
+bool has_avx512_bf16() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 5 & 1) != 0;
+}
+
 // __builtin_cpu_supports also asks xgetbv whether the system saves the wide registers.
 Isa detect() {
   __builtin_cpu_init();
@@ -25,7 +33,7 @@ Isa detect() {
       !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq")) {
     return Isa::kAvx2;
   }
-  return __builtin_cpu_supports("avx512bf16") ? Isa::kBf16 : Isa::kAvx512;
+  return has_avx512_bf16() ? Isa::kBf16 : Isa::kAvx512;
 }
 
 constexpr int kNoScope = -1;

@@ -2,27 +2,25 @@
 
 #include <algorithm>
 
-#include "core/allocator.h"
 #include "core/parallel.h"
 #include "cpu/blocks.h"
 #include "cpu/kernels/cast.h"
 #include "cpu/onednn.h"
+#include "cpu/pieces.h"
 
 namespace zimage::cpu {
 namespace {
 
-// Tiles of y. oneDNN packs both operands of a tile anew: with this many rows and columns that costs
-// little, and there are tiles enough for many threads.
+// Tiles of the bf16 product. oneDNN packs both operands of a tile anew: with this many rows and
+// columns that costs little, and there are tiles enough for many threads.
 constexpr std::int64_t kTileRows = 576;
 constexpr std::int64_t kTileColumns = 128;
+// The f32 product runs fastest this narrow.
+constexpr std::int64_t kF32Columns = 64;
 // Rows whose x is held as f32 at a time, which bounds memory.
-constexpr std::int64_t kStripRows = 4 * kTileRows;
-
-// The length of the pieces, multiples of 16 and nearly equal, that n is cut into.
-std::int64_t piece_of(std::int64_t n, std::int64_t longest) {
-  const std::int64_t pieces = (n + longest - 1) / longest;
-  return (n + pieces * 16 - 1) / (pieces * 16) * 16;
-}
+constexpr std::int64_t kStripRows = 2304;
+// Below, packing weights would take longer than the product.
+constexpr std::int64_t kRowsWorthPacking = 32;
 
 struct Problem {
   const std::byte *x, *weight;
@@ -31,20 +29,6 @@ struct Problem {
   std::int64_t rows, in, out;
   Dtype dtype, y_dtype;
 };
-
-void multiply(const Problem& p, std::int64_t columns, const void* x, const void* weight,
-              const float* bias, void* y, std::int64_t y_stride) {
-  const onednn::Matmul shape{.m = p.rows,
-                             .n = columns,
-                             .k = p.in,
-                             .a_stride = p.in,
-                             .b_stride = p.in,
-                             .c_stride = y_stride,
-                             .b_is_transposed = true,
-                             .in = p.dtype,
-                             .out = p.y_dtype};
-  onednn::matmul(shape, x, weight, bias, y);
-}
 
 std::byte* at(std::byte* data, std::int64_t element, Dtype dtype) {
   return data + element * static_cast<std::int64_t>(size_of(dtype));
@@ -61,68 +45,68 @@ Problem rows_of(const Problem& p, std::int64_t begin, std::int64_t end) {
   return part;
 }
 
-// Columns [begin, end) of y, for all of its rows in tiles; `weight` holds the rows of that range.
-void column_tile(const Problem& p, const std::byte* weight, std::int64_t begin, std::int64_t end) {
-  // oneDNN has no f32 product that is rounded to bf16.
-  const bool via_f32 = p.dtype == Dtype::kF32 && p.y_dtype == Dtype::kBf16;
-  const float* bias = p.bias == nullptr ? nullptr : p.bias + begin;
-  const std::int64_t columns = end - begin;
-  const std::int64_t tile_rows = piece_of(p.rows, kTileRows);
-  std::shared_ptr<std::byte> sums;
-  if (via_f32) sums = allocator::allocate(tile_rows * columns * sizeof(float));
-
-  for (std::int64_t row = 0; row < p.rows; row += tile_rows) {
-    Problem tile = rows_of(p, row, std::min(row + tile_rows, p.rows));
-    std::byte* y = at(tile.y, begin, p.y_dtype);
-    if (!via_f32) {
-      multiply(tile, columns, tile.x, weight, bias, y, p.out);
-      continue;
-    }
-    tile.y_dtype = Dtype::kF32;
-    multiply(tile, columns, tile.x, weight, bias, sums.get(), columns);
-    for (std::int64_t i = 0; i < tile.rows; ++i) {
-      cast_kernels().cast(at(sums.get(), i * columns, Dtype::kF32), Dtype::kF32,
-                          at(y, i * p.out, p.y_dtype), p.y_dtype, columns);
-    }
-  }
+const float* bias_at(const Problem& p, std::int64_t column) {
+  return p.bias == nullptr ? nullptr : p.bias + column;
 }
 
-// Row tiles are tasks of their own, except where each would expand the same weights.
 void multiply_in_place(const Problem& p) {
-  const std::int64_t tile_rows = piece_of(p.rows, kTileRows);
+  const std::int64_t tile_rows = piece_of(p.rows, kTileRows, 16);
   const std::int64_t tiles_down = (p.rows + tile_rows - 1) / tile_rows;
   const std::int64_t tiles_across = (p.out + kTileColumns - 1) / kTileColumns;
   parallel_for(tiles_down * tiles_across, [&](std::int64_t i) {
     const std::int64_t row = i % tiles_down * tile_rows;
     const std::int64_t column = i / tiles_down * kTileColumns;
-    column_tile(rows_of(p, row, std::min(row + tile_rows, p.rows)),
-                at(p.weight, column * p.in, p.dtype), column,
-                std::min(column + kTileColumns, p.out));
+    const Problem tile = rows_of(p, row, std::min(row + tile_rows, p.rows));
+    const onednn::Matmul shape{.m = tile.rows,
+                               .n = std::min(kTileColumns, p.out - column),
+                               .k = p.in,
+                               .y_stride = p.out,
+                               .dtype = p.dtype,
+                               .y_dtype = p.y_dtype};
+    onednn::matmul(shape, tile.x, at(p.weight, column * p.in, p.dtype), bias_at(p, column),
+                   at(tile.y, column, p.y_dtype));
   });
 }
 
-std::shared_ptr<std::byte> expand_rows(const std::byte* x, std::int64_t rows, std::int64_t dim) {
-  auto expanded = allocator::allocate(rows * dim * sizeof(float));
-  parallel_blocks(rows, rows_per_block(dim), [&](std::int64_t begin, std::int64_t end) {
-    cast_kernels().cast(at(x, begin * dim, Dtype::kBf16), Dtype::kBf16,
-                        at(expanded.get(), begin * dim, Dtype::kF32), Dtype::kF32,
-                        (end - begin) * dim);
-  });
-  return expanded;
+// Columns [begin, end) of y. `x` is p.x as f32.
+void multiply_columns(const Problem& p, const float* x, std::int64_t begin, std::int64_t end) {
+  const std::int64_t columns = end - begin;
+  const auto epilogue = p.bias == nullptr ? onednn::Epilogue::kStore : onednn::Epilogue::kAddBias;
+  const onednn::Product product(p.rows, columns, p.in, Dtype::kF32, epilogue);
+  const auto weight = product.pack(
+      {.data = at(p.weight, begin * p.in, p.dtype), .dtype = p.dtype, .row_stride = p.in});
+
+  Tensor sums = empty({p.rows, columns});
+  product(x, *weight, bias_at(p, begin), sums.data<float>());
+  for (std::int64_t i = 0; i < p.rows; ++i) {
+    cast_kernels().cast(sums.data<float>() + i * columns, Dtype::kF32,
+                        at(p.y, i * p.out + begin, p.y_dtype), p.y_dtype, columns);
+  }
 }
 
-void multiply_expanded(const Problem& p) {
-  const std::int64_t strip_rows = piece_of(p.rows, kStripRows);
+void multiply_as_f32(const Problem& p) {
+  const std::int64_t strip_rows = piece_of(p.rows, kStripRows, 16);
   for (std::int64_t row = 0; row < p.rows; row += strip_rows) {
-    Problem strip = rows_of(p, row, std::min(row + strip_rows, p.rows));
-    const auto x = expand_rows(strip.x, strip.rows, p.in);
-    strip.x = x.get();
-    strip.dtype = Dtype::kF32;
-    parallel_blocks(p.out, kTileColumns, [&](std::int64_t begin, std::int64_t end) {
-      const auto weight = expand_rows(at(p.weight, begin * p.in, Dtype::kBf16), end - begin, p.in);
-      column_tile(strip, weight.get(), begin, end);
+    const Problem strip = rows_of(p, row, std::min(row + strip_rows, p.rows));
+    Tensor expanded;
+    const float* x = reinterpret_cast<const float*>(strip.x);
+    if (p.dtype == Dtype::kBf16) {
+      expanded = empty({strip.rows, p.in});
+      x = expanded.data<float>();
+      parallel_blocks(expanded.numel(), kBlockElements, [&](std::int64_t begin, std::int64_t end) {
+        cast_kernels().cast(at(strip.x, begin, Dtype::kBf16), Dtype::kBf16,
+                            expanded.data<float>() + begin, Dtype::kF32, end - begin);
+      });
+    }
+    parallel_blocks(p.out, kF32Columns, [&](std::int64_t begin, std::int64_t end) {
+      multiply_columns(strip, x, begin, end);
     });
   }
+}
+
+bool runs_in_place(const Problem& p, Bf16Path path) {
+  if (p.dtype == Dtype::kBf16) return path == Bf16Path::kDot;
+  return p.y_dtype == Dtype::kF32 && p.rows <= kRowsWorthPacking;
 }
 
 }  // namespace
@@ -137,10 +121,10 @@ void linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y
                         .out = weight.dim(0),
                         .dtype = x.dtype(),
                         .y_dtype = y.dtype()};
-  if (x.dtype() == Dtype::kBf16 && path == Bf16Path::kExpand) {
-    multiply_expanded(problem);
-  } else {
+  if (runs_in_place(problem, path)) {
     multiply_in_place(problem);
+  } else {
+    multiply_as_f32(problem);
   }
 }
 

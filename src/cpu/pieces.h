@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstdint>
+
+namespace zimage::cpu {
+
+// The length of the nearly equal pieces, multiples of `step` and no longer than `longest`, that n
+// is cut into.
+inline std::int64_t piece_of(std::int64_t n, std::int64_t longest, std::int64_t step) {
+  const std::int64_t pieces = (n + longest - 1) / longest;
+  return (n + pieces * step - 1) / (pieces * step) * step;
+}
+
+}  // namespace zimage::cpu

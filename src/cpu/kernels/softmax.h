@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/dtype.h"
+#include "cpu/dispatch.h"
+
+namespace zimage::cpu {
+
+// Softmax over keys that arrive in blocks. Of every row it keeps the largest score so far, the sum
+// of e^(score - largest) and, divided by nothing yet, the output for the keys so far.
+struct SoftmaxBlock {
+  float* scores;        // [rows, keys], q k^T not yet scaled
+  void* weights;        // [rows, keys]: e^(scaled score - largest); may be `scores` when f32
+  Dtype weights_dtype;  // F32 or BF16
+  std::int64_t rows, keys;
+  std::int64_t visible;  // row i sees the first visible + i keys of the block, at most all of them
+  float scale;
+  float *largest, *sum;  // [rows], before the first block -infinity and 0
+  float* output;         // [rows, dim], scaled down where `largest` grows
+  std::int64_t dim;
+};
+
+struct SoftmaxKernels {
+  void (*block)(const SoftmaxBlock& block);
+  // y[i] = output[i] / sum[i], rows of y `stride` elements apart.
+  void (*divide)(const float* output, const float* sum, std::int64_t rows, std::int64_t dim,
+                 void* y, Dtype y_dtype, std::int64_t stride);
+};
+
+ZIMAGE_KERNELS(SoftmaxKernels, softmax_kernels);
+
+}  // namespace zimage::cpu

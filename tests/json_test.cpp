@@ -220,6 +220,18 @@ TEST(Json, NumberOfValuesIsLimited) {
             "c.json: holds more than 2097152 values");
 }
 
+TEST(Json, FloodsOfDigitsAndLineBreaksAreRefusedAtOnce) {
+  EXPECT_EQ(parse_error(str("{\"a\":", std::string(1 << 20, '1'), "}")),
+            "c.json: is no valid JSON: a number of 1048576 digits at byte 5");
+  EXPECT_EQ(parse_error(std::string(64 << 20, '\n')),
+            "c.json: has more than 1048576 line breaks between two values");
+  EXPECT_EQ(
+      parse_error(str("{", std::string(1 << 20, '\n'), "\"a\":", std::string(1 << 20, '\t'), "1}")),
+      "");
+  // Inside a string neither counts, whatever is escaped there.
+  EXPECT_EQ(parse_error(str(R"({"a":"\",)", std::string(5000, '1'), R"(\\"})")), "");
+}
+
 TEST(Json, AMillionKeysAreFine) {
   std::string text = "{\"weight_map\":{\"-1\":\"\"";
   for (int i = 0; i < 1'000'000; ++i) text += str(",\"", i, "\":\"s\"");

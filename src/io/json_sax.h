@@ -28,11 +28,14 @@ class JsonSax {
   const std::string& where_;
 };
 
+// Throws Error for what the parser would misread or spend excessive time and memory on: NUL, which
+// it takes for the end of the text, numbers of more than 1000 digits and a million line breaks
+// between two values.
+void check_json_text(std::string_view text, const std::string& where);
+
 template <class Handler>
 void parse_json(std::string_view text, Handler& handler, const std::string& where) {
-  // The parser takes a NUL for the end of the text and would not see what follows.
-  const std::size_t nul = text.find('\0');
-  check(nul == text.npos, where, ": is no valid JSON: a NUL character at byte ", nul);
+  check_json_text(text, where);
   nlohmann::json::sax_parse(text.begin(), text.end(), &handler);
 }
 

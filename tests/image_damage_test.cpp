@@ -120,15 +120,26 @@ TEST_F(ImageDamage, FlippedBitsNeverDoMoreThanChangeThePicture) {
 }
 
 TEST_F(ImageDamage, PngHeaderWithImpossibleSizesTakesNoMemory) {
-  EXPECT_EQ(refusal(png_of(0x7fffffff, 0x7fffffff, png_chunk("IDAT", Bytes(20)))),
+  const Bytes data = joined(png_chunk("IDAT", Bytes(20)), png_chunk("IEND", {}));
+  EXPECT_EQ(refusal(png_of(0x7fffffff, 0x7fffffff, data)),
             "2147483647 x 2147483647 pixels, at most 268435456 are read");
-  EXPECT_THAT(refusal(png_of(std::uint64_t{1} << 31, std::uint64_t{1} << 31, {})),
+  const Bytes end = png_chunk("IEND", {});
+  EXPECT_THAT(refusal(png_of(std::uint64_t{1} << 31, std::uint64_t{1} << 31, end)),
               HasSubstr("damaged PNG"));
-  EXPECT_THAT(refusal(png_of(0, 1, {})), HasSubstr("damaged PNG"));
-  const Bytes file = png_of(16384, 16384, png_chunk("IDAT", Bytes(20)));
+  EXPECT_THAT(refusal(png_of(0, 1, end)), HasSubstr("damaged PNG"));
+  const Bytes file = png_of(16384, 16384, data);
   EXPECT_EQ(refusal(file), str(file.size(),
                                " bytes cannot hold the 16384 x 16384 pixels that the "
                                "header names"));
+}
+
+TEST_F(ImageDamage, PngChunkThatClaimsMoreThanTheFileHoldsTakesNoMemory) {
+  for (const char* name : {"iTXt", "eXIf", "PLTE", "IDAT", "none"}) {
+    Bytes chunk = png_chunk(name, Bytes(20));
+    chunk = changed(chunk, 0, big_endian(0x7fffffff, 4));
+    EXPECT_EQ(refusal(png_of(1, 1, chunk)),
+              "damaged PNG: the chunk at byte 33 runs past the end of the file");
+  }
 }
 
 TEST_F(ImageDamage, PngWithTooFewRowsIsAnError) {

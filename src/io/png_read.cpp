@@ -44,6 +44,28 @@ bool completes(png_structp png, const Calls& calls) {
   return true;
 }
 
+std::uint32_t big_endian(std::span<const std::byte> bytes, std::size_t at) {
+  std::uint32_t value = 0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    value = (value << 8) | std::to_integer<std::uint32_t>(bytes[at + i]);
+  }
+  return value;
+}
+
+// Every chunk up to IEND lies inside the file. libpng takes memory for the length that a chunk
+// claims before it reads the chunk.
+void check_chunks(const EncodedFile& file) {
+  constexpr std::size_t kSignature = 8, kFrame = 12;  // length, name and CRC around the data
+  constexpr std::uint32_t kIend = 0x49454e44;
+  for (std::size_t at = kSignature;;) {
+    const std::size_t rest = file.bytes.size() - at;
+    check(rest >= kFrame && big_endian(file.bytes, at) <= rest - kFrame, file.where,
+          ": damaged PNG: the chunk at byte ", at, " runs past the end of the file");
+    if (big_endian(file.bytes, at + 4) == kIend) return;
+    at += kFrame + big_endian(file.bytes, at);
+  }
+}
+
 class PngReader {
  public:
   explicit PngReader(const EncodedFile& file) : file_(file), input_{.rest = file.bytes} {
@@ -154,6 +176,9 @@ class PngReader {
 
 }  // namespace
 
-CodecResult decode_png(const EncodedFile& file) { return PngReader(file).read(); }
+CodecResult decode_png(const EncodedFile& file) {
+  check_chunks(file);
+  return PngReader(file).read();
+}
 
 }  // namespace zimage

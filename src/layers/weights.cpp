@@ -34,6 +34,11 @@ void WeightMap::add(const std::string& name, Tensor tensor, std::string file) {
         printable(it->second.file), "; a checkpoint holds each name once");
 }
 
+bool WeightMap::has(const std::string& name, const Shape& shape) const {
+  const auto it = entries_.find(name);
+  return it != entries_.end() && it->second.tensor.shape() == shape;
+}
+
 Tensor WeightMap::take(const std::string& name, const Shape& shape) const {
   const auto it = entries_.find(name);
   check(it != entries_.end(), where_, ": tensor ", name, " ", shape, " is missing; the files hold ",
@@ -72,6 +77,10 @@ WeightScope WeightScope::operator/(std::string_view name) const {
 }
 
 bool WeightScope::has(std::string_view name) const { return map_->has((*this / name).prefix_); }
+
+bool WeightScope::has(std::string_view name, const Shape& shape) const {
+  return map_->has((*this / name).prefix_, shape);
+}
 
 Tensor WeightScope::matrix(std::string_view name, const Shape& shape) const {
   return ops::cast(stored(name, shape), compute_);

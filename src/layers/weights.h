@@ -27,6 +27,7 @@ class WeightMap {
 
   const std::string& where() const { return where_; }
   bool has(const std::string& name) const { return entries_.contains(name); }
+  bool has(const std::string& name, const Shape& shape) const;
   // Throws Error naming the component and tensor when it is missing or has another shape.
   Tensor take(const std::string& name, const Shape& shape) const;
   std::vector<std::string> untaken() const;  // names no layer has asked for, sorted
@@ -57,6 +58,7 @@ class WeightScope {
   WeightScope operator/(std::string_view name) const;  // "layers" / "0" -> "layers.0"
   Dtype compute() const { return compute_; }
   bool has(std::string_view name) const;
+  bool has(std::string_view name, const Shape& shape) const;
   // In the compute dtype: a view of the mapped file where it already has that dtype, else
   // converted.
   Tensor matrix(std::string_view name, const Shape& shape) const;

@@ -10,15 +10,16 @@
 
 namespace zimage {
 
-// Byte-level BPE read from a Hugging Face tokenizer.json (model BPE; NFC normalizer; Split + ByteLevel
-// pre-tokenizer; added tokens). Immutable, so threads may share it.
+// Byte-level BPE read from a Hugging Face tokenizer.json (model BPE; NFC normalizer; Split +
+// ByteLevel pre-tokenizer; added tokens). Immutable, so threads may share it.
 class Tokenizer {
  public:
   // `dir` holds tokenizer.json. Throws Error naming the file and what is wrong with it.
   static Tokenizer load(const std::filesystem::path& dir);
   static Tokenizer from_json(std::string_view json, std::string where);
 
-  // Added tokens inside `text` become their ids, as Hugging Face's encode. Throws Error for invalid UTF-8.
+  // Added tokens inside `text` become their ids, as Hugging Face's encode. Throws Error for invalid
+  // UTF-8.
   std::vector<std::int32_t> encode(std::string_view text) const;
   // The same, but what looks like an added token is plain text.
   std::vector<std::int32_t> encode_ordinary(std::string_view text) const;
@@ -35,8 +36,9 @@ class Tokenizer {
 
 struct PromptIds {
   std::vector<std::int32_t> ids;
-  int total = 0;         // tokens before the cut
-  std::string lost;      // text behind the cut, empty when nothing was lost
+  int total = 0;     // tokens before the cut
+  std::string lost;  // text of the prompt (in NFC) behind the cut; empty when the cut, if any,
+                     // took only the end of the template
 };
 
 // One user turn in Qwen3's chat template with the generation prompt (thinking enabled):

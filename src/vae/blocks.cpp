@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/allocator.h"
 #include "core/check.h"
 #include "core/parallel.h"
 #include "ops/attention.h"
@@ -13,13 +14,6 @@ namespace {
 ops::Conv2dOptions same_size(int kernel) {
   const int pad = kernel / 2;
   return {.stride = 1, .pad_top = pad, .pad_left = pad, .pad_bottom = pad, .pad_right = pad};
-}
-
-// Old checkpoints call to_q query, and some hold the projections as 1x1 convolutions.
-Linear projection(const WeightScope& weights, std::string_view name, std::string_view old_name,
-                  int channels) {
-  const WeightScope scope = weights / (weights.has(str(name, ".weight")) ? name : old_name);
-  return {scope, channels, channels, Linear::Bias::kPresent};
 }
 
 // out[c][p] = in[p][c], with a conversion on the way; p counts pixels.
@@ -54,16 +48,30 @@ ResnetBlock::ResnetBlock(const WeightScope& weights, int in, int out, int groups
 }
 
 Tensor ResnetBlock::operator()(const Tensor& x) const {
-  const Tensor h = conv2_(norm2_.silu(conv1_(norm1_.silu(x))));
+  // One by one, so that each is freed once it is used: at full size they are the peak of memory.
+  Tensor h = norm1_.silu(x);
+  h = conv1_(h);
+  if (shortcut_) allocator::trim();  // no later tensor has the size of the wider input
+  h = norm2_.silu(h);
+  h = conv2_(h);
   return ops::add(shortcut_ ? (*shortcut_)(x) : x, h);
+}
+
+Projection::Projection(const WeightScope& weights, std::string_view name, std::string_view old_name,
+                       int channels) {
+  const WeightScope scope = weights / (weights.has(str(name, ".weight")) ? name : old_name);
+  const Shape shape{channels, channels}, convolution{channels, channels, 1, 1};
+  weight_ = scope.has("weight", convolution) ? scope.matrix("weight", convolution).reshape(shape)
+                                             : scope.matrix("weight", shape);
+  bias_ = scope.vector("bias", {channels});
 }
 
 AttentionBlock::AttentionBlock(const WeightScope& weights, int channels, int groups)
     : norm_(weights / "group_norm", channels, groups),
-      to_q_(projection(weights, "to_q", "query", channels)),
-      to_k_(projection(weights, "to_k", "key", channels)),
-      to_v_(projection(weights, "to_v", "value", channels)),
-      to_out_(projection(weights, "to_out.0", "proj_attn", channels)) {}
+      to_q_(weights, "to_q", "query", channels),
+      to_k_(weights, "to_k", "key", channels),
+      to_v_(weights, "to_v", "value", channels),
+      to_out_(weights, "to_out.0", "proj_attn", channels) {}
 
 Tensor AttentionBlock::operator()(const Tensor& x) const {
   const std::int64_t pixels = x.dim(0) * x.dim(1), channels = x.dim(2);

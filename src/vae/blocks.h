@@ -3,10 +3,11 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 
-#include "layers/linear.h"
 #include "layers/weights.h"
 #include "ops/conv2d.h"
+#include "ops/linear.h"
 #include "ops/norm.h"
 
 namespace zimage {
@@ -61,6 +62,19 @@ class ResnetBlock {
   std::optional<Conv2d> shortcut_;  // 1x1, where the channels change
 };
 
+// A linear layer of the attention.
+class Projection {
+ public:
+  // Old files call it `old_name`, or hold it as a 1x1 convolution.
+  Projection(const WeightScope& weights, std::string_view name, std::string_view old_name,
+             int channels);
+
+  Tensor operator()(const Tensor& x) const { return ops::linear(x, weight_, bias_, x.dtype()); }
+
+ private:
+  Tensor weight_, bias_;
+};
+
 // Self-attention over all pixels with one head, plus x.
 class AttentionBlock {
  public:
@@ -69,7 +83,7 @@ class AttentionBlock {
 
  private:
   GroupNorm norm_;
-  Linear to_q_, to_k_, to_v_, to_out_;
+  Projection to_q_, to_k_, to_v_, to_out_;
 };
 
 // resnet, attention (where the model has it), resnet.

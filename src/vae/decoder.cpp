@@ -1,3 +1,4 @@
+#include "core/allocator.h"
 #include "core/check.h"
 #include "layers/surplus.h"
 #include "ops/elementwise.h"
@@ -19,7 +20,9 @@ class UpBlock {
 
   Tensor operator()(Tensor x) const {
     for (const ResnetBlock& resnet : resnets_) x = resnet(x);
-    return upsampler_ ? (*upsampler_)(ops::upsample_nearest_2x(x)) : x;
+    if (upsampler_) x = ops::upsample_nearest_2x(x);
+    allocator::trim();  // later sizes are others: what is cached would only add to the peak
+    return upsampler_ ? (*upsampler_)(x) : x;
   }
 
  private:
@@ -67,7 +70,9 @@ struct VaeDecoder::Impl {
     if (post_quant_conv) x = (*post_quant_conv)(x);
     x = mid_block(conv_in(x));
     for (const UpBlock& block : up_blocks) x = block(std::move(x));
-    return to_nchw(conv_out(conv_norm_out.silu(x)));
+    x = conv_norm_out.silu(x);
+    x = conv_out(x);
+    return to_nchw(x);
   }
 
   VaeConfig config;
@@ -91,7 +96,7 @@ VaeDecoder::~VaeDecoder() = default;
 
 Tensor VaeDecoder::operator()(const Tensor& latents) const {
   check(latents.rank() == 3 && latents.dim(0) == impl_->config.latent_channels &&
-            latents.dtype() == Dtype::kF32,
+            latents.dim(1) > 0 && latents.dim(2) > 0 && latents.dtype() == Dtype::kF32,
         "vae: latents are ", latents.shape(), " ", latents.dtype(), ", expected [",
         impl_->config.latent_channels, ", height, width] F32");
   return impl_->decode(latents);

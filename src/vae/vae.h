@@ -8,6 +8,12 @@
 
 namespace zimage {
 
+// AutoencoderKL of diffusers as the Flux family uses it. Decoder and encoder each take only their
+// own tensors, converted once to the compute dtype. With Dtype::kBf16 activations between layers
+// are stored as bf16; sums in convolutions, projections and attention are f32, statistics of norms
+// f64. Latents are scaled in f32. The decoder's peak is the first resnet at full size: its input,
+// the input normalised and the first convolution's output.
+
 // vae/config.json (AutoencoderKL).
 struct VaeConfig {
   int in_channels, out_channels, latent_channels, layers_per_block, norm_num_groups;
@@ -16,9 +22,8 @@ struct VaeConfig {
   bool mid_block_add_attention, use_quant_conv, use_post_quant_conv;
 
   static VaeConfig from_json(const Json& json);
-  int scale() const {
-    return 1 << (static_cast<int>(block_out_channels.size()) - 1);
-  }  // pixels per latent pixel
+  // Pixels per latent pixel, in each direction.
+  int scale() const { return 1 << (static_cast<int>(block_out_channels.size()) - 1); }
 };
 
 // Latents to pixels.

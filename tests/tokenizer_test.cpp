@@ -216,10 +216,10 @@ TEST(Tokenizer, DecodesInvalidBytesAsReplacementCharacters) {
 
 TEST(Tokenizer, TakesLinearTimeForLongRuns) {
   const auto start = std::chrono::steady_clock::now();
-  const int n = 1'000'000;
+  const int n = 200'000;  // quadratic time would be minutes
   for (const std::string_view part :
        {" ", "a", "\n", "\u3000", "\u0301", "\u0301\u0323", "<", "!", "ab ", "\u1100"}) {
-    const std::string text = "x" + repeated(part, n) + "y";
+    const std::string text = str("x", repeated(part, n), "y");
     EXPECT_FALSE(qwen3().encode(text).empty());
   }
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
@@ -314,7 +314,8 @@ TEST(TokenizerJson, RejectsTextThatIsNoJson) {
   EXPECT_EQ(error("[]"), "t.json is [], expected an object");
   EXPECT_EQ(error("{}"), "t.json: model is missing");
   EXPECT_THAT(error(repeated("[", 100'000)), HasSubstr("nesting of more than 16 levels"));
-  EXPECT_THAT(error("[" + repeated("1,", 1'000'001) + "1]"), HasSubstr("more than 1000000 values"));
+  EXPECT_THAT(error(str("[", repeated("1,", 1'000'001), "1]")),
+              HasSubstr("more than 1000000 values"));
   const std::string whole = small_json().dump();
   for (std::size_t n = 0; n < whole.size(); n += 97) {
     EXPECT_NE(error(std::string_view(whole).substr(0, n)), "") << n;
@@ -428,7 +429,7 @@ TEST(TokenizerJson, RejectsMergesItCannotDo) {
     return load_error(json);
   };
   const auto pair = [](const char* left, const char* right) { return Json::array({left, right}); };
-  EXPECT_EQ(error(Json::array({pair("t", "h"), pair("t", "xyz")})),
+  EXPECT_EQ(error(Json::array({pair("a", "t"), pair("t", "xyz")})),
             "t.json: model.merges: entry 1 needs \"txyz\", which model.vocab does not have");
   EXPECT_THAT(error(Json::array({pair("", "t")})), HasSubstr("entry 0 needs \"\""));
   EXPECT_THAT(error({"t"}), HasSubstr("\"t\", expected two tokens with one space between"));

@@ -1,5 +1,6 @@
 #include "tokenizer/bpe.h"
 
+#include <bit>
 #include <cassert>
 #include <limits>
 #include <queue>
@@ -65,12 +66,11 @@ Bpe::Bpe(const TokenizerFile& file, const std::string& where) {
           "\", expected a token for each of the 256 ", "bytes");
     byte_ids_.push_back(it->second);
   }
-  merges_.reserve(file.merges.size());
+  reserve_merges(file.merges.size());
   for (std::size_t i = 0; i < file.merges.size(); ++i) {
     const auto& [left, right] = file.merges[i];
     const Merge merge{static_cast<std::int32_t>(i), id_of(ids, left + right, i, where)};
-    merges_.insert_or_assign(key_of(id_of(ids, left, i, where), id_of(ids, right, i, where)),
-                             merge);  // of two alike the later counts, as in Hugging Face
+    add(id_of(ids, left, i, where), id_of(ids, right, i, where), merge);
   }
   if (!file.ignore_merges) return;
   for (const auto& [token, id] : ids) {
@@ -78,9 +78,25 @@ Bpe::Bpe(const TokenizerFile& file, const std::string& where) {
   }
 }
 
+void Bpe::reserve_merges(std::size_t n) { merges_.resize(std::bit_ceil(2 * n + 1)); }
+
+std::size_t Bpe::slot_of(std::uint64_t pair) const {
+  const std::size_t mask = merges_.size() - 1;
+  // Fibonacci hashing: the upper half of the product depends on all bits.
+  std::size_t slot = (pair * 0x9e3779b97f4a7c15) >> 32 & mask;
+  while (merges_[slot].merge.rank >= 0 && merges_[slot].pair != pair) slot = (slot + 1) & mask;
+  return slot;
+}
+
+// Of two merges of the same pair the later counts, as in Hugging Face.
+void Bpe::add(std::int32_t left, std::int32_t right, const Merge& merge) {
+  const std::uint64_t pair = key_of(left, right);
+  merges_[slot_of(pair)] = {pair, merge};
+}
+
 const Bpe::Merge* Bpe::find(std::int32_t left, std::int32_t right) const {
-  const auto it = merges_.find(key_of(left, right));
-  return it == merges_.end() ? nullptr : &it->second;
+  const Slot& slot = merges_[slot_of(key_of(left, right))];
+  return slot.merge.rank < 0 ? nullptr : &slot.merge;
 }
 
 void Bpe::encode(std::string_view word, std::vector<std::int32_t>& ids) const {

@@ -144,28 +144,34 @@ AddedToken read_added_token(const Json& json, const std::string& place) {
 
 // Hugging Face numbers the tokens in order, whatever the file says: those outside of the vocabulary
 // get the ids behind it.
-std::vector<AddedToken> read_added_tokens(const Json& json, const std::vector<std::string>& vocab,
-                                          const std::string& where) {
+void check_ids(const std::vector<AddedToken>& tokens, const std::vector<std::string>& vocab,
+               const std::string& where) {
+  std::unordered_map<std::string_view, std::size_t> places;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const auto [earlier, is_new] = places.emplace(tokens[i].content, i);
+    check(is_new, where, ": added_tokens[", i, "]: \"", printable(tokens[i].content),
+          "\" is also added_tokens[", earlier->second, "]");
+  }
+  std::vector<std::size_t> expected(tokens.size(), vocab.size());  // for now: not in the vocabulary
+  for (std::size_t id = 0; id < vocab.size(); ++id) {
+    if (const auto it = places.find(vocab[id]); it != places.end()) expected[it->second] = id;
+  }
+  std::size_t next_id = vocab.size();
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const bool is_in_vocab = expected[i] < vocab.size();
+    if (!is_in_vocab) expected[i] = next_id++;
+    check(static_cast<std::size_t>(tokens[i].id) == expected[i], where, ": added_tokens[", i,
+          "]: the id of \"", printable(tokens[i].content), "\" is ", tokens[i].id, ", expected ",
+          expected[i], is_in_vocab ? " as in model.vocab" : ", the next without a gap");
+  }
+}
+
+std::vector<AddedToken> read_added_tokens(const Json& json, const std::string& where) {
   std::vector<AddedToken> tokens;
   if (json.is_null()) return tokens;
   check(json.is_array(), where, ": added_tokens is ", shown(json), ", expected an array");
-
-  std::unordered_map<std::string_view, std::size_t> ids;
-  for (std::size_t id = 0; id < vocab.size(); ++id) ids.emplace(vocab[id], id);
-  std::unordered_map<std::string, std::size_t> places;
-  std::size_t next_id = vocab.size();
   for (std::size_t i = 0; i < json.size(); ++i) {
-    const std::string place = str(where, ": added_tokens[", i, "]");
-    AddedToken token = read_added_token(json[i], place);
-    const auto [earlier, is_new] = places.emplace(token.content, i);
-    check(is_new, place, ": \"", printable(token.content), "\" is also added_tokens[",
-          earlier->second, "]");
-    const auto in_vocab = ids.find(token.content);
-    const std::size_t expected = in_vocab != ids.end() ? in_vocab->second : next_id++;
-    check(static_cast<std::size_t>(token.id) == expected, place, ": the id of \"",
-          printable(token.content), "\" is ", token.id, ", expected ", expected,
-          in_vocab != ids.end() ? " as in model.vocab" : ", the next without a gap");
-    tokens.push_back(std::move(token));
+    tokens.push_back(read_added_token(json[i], str(where, ": added_tokens[", i, "]")));
   }
   return tokens;
 }
@@ -191,7 +197,8 @@ TokenizerFile parse_tokenizer_json(std::string_view text, const std::string& whe
   file.split_regex = read_split_regex(member(json, "pre_tokenizer"), where);
   file.ignore_merges = flag(json["model"], "ignore_merges", where + ": model");
   file.vocab = vocab_by_id(std::move(reader.vocab), where);
-  file.added_tokens = read_added_tokens(member(json, "added_tokens"), file.vocab, where);
+  file.added_tokens = read_added_tokens(member(json, "added_tokens"), where);
+  check_ids(file.added_tokens, file.vocab, where);
   file.merges = std::move(reader.merges);
   return file;
 }

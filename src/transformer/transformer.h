@@ -18,6 +18,7 @@ struct TransformerConfig {
   std::array<int, 3> axes_dims;  // rope channels of frame, row, column; their sum is the head dim
   std::array<int, 3> axes_lens;  // positions of frame, row, column
 
+  // Throws Error naming the key whose value is missing, out of range or not supported.
   static TransformerConfig from_json(const Json& json);
   int head_dim() const { return dim / n_heads; }
   int ffn_dim() const { return static_cast<int>(dim / 3.0 * 8.0); }
@@ -27,6 +28,7 @@ struct TransformerConfig {
 // The S3-DiT of Z-Image (diffusers: ZImageTransformer2DModel).
 class Transformer {
  public:
+  // Throws Error naming a tensor that is missing, of another shape or not part of the model.
   Transformer(const TransformerConfig& config, const WeightMap& weights, Dtype compute);
   ~Transformer();
 

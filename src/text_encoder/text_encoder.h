@@ -23,14 +23,14 @@ struct TextEncoderConfig {
 // Qwen3 up to hidden_states[-2]: every layer but the last, no final norm.
 class TextEncoder {
  public:
-  // Weights named "model.layers.0..." or, as in Qwen3Model files, "layers.0...". The last layer, the
-  // final norm and the head may be absent and are never read. Throws Error naming a tensor that is
-  // missing, of another shape or not part of the model.
+  // Weights named "model.layers.0..." or, as in Qwen3Model files, "layers.0...". The last layer,
+  // the final norm and the head may be absent and are never read. Throws Error naming a tensor that
+  // is missing, of another shape or not part of the model.
   TextEncoder(const TextEncoderConfig& config, const WeightMap& weights, Dtype compute);
   ~TextEncoder();
 
-  // ids: one prompt without padding. Returns [tokens, hidden_size] f32. Throws Error for none or too
-  // many ids and for one outside the vocabulary.
+  // ids: one prompt without padding. Returns [tokens, hidden_size] f32. Throws Error for none or
+  // too many ids and for one outside the vocabulary.
   Tensor operator()(std::span<const std::int32_t> ids) const;
 
  private:

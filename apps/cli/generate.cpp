@@ -55,21 +55,6 @@ std::uint64_t random_seed() {
   return device();  // 32 bits are easy to type again
 }
 
-nlohmann::ordered_json record_of(const GenerateOptions& options, const std::string& model) {
-  nlohmann::ordered_json record{{"model", model}};
-  visit_options(options, [&](std::string_view name, const auto& field, std::string_view) {
-    std::string key(name);
-    std::replace(key.begin(), key.end(), '-', '_');
-    using Field = std::remove_cvref_t<decltype(field)>;
-    if constexpr (std::is_same_v<Field, Schedule> || std::is_same_v<Field, Rng>) {
-      record[key] = name_of(field);
-    } else {
-      record[key] = field;
-    }
-  });
-  return record;
-}
-
 // Shows log lines above the progress bar.
 class LogLines {
  public:
@@ -100,7 +85,7 @@ int run(const Arguments& a, const OptionFlags& flags) {
   catch_interrupts();
   options.is_cancelled = is_interrupted;
   options.on_progress = [&](const Progress& progress) { display.show(progress); };
-  auto record = record_of(options, a.model);
+  auto record = nlohmann::ordered_json::parse(record_json(options, a.model));
   pipeline.generate(options, [&](int i, Image image) {
     EncodeOptions encode{.quality = a.quality, .metadata = {}};
     if (!a.no_metadata) encode.metadata = metadata_of(options, i, a.model);

@@ -57,6 +57,7 @@ void print_error(std::string_view message) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a closed stdout is a failed write, not a silent end
+  std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that grows beyond the limit
   try {
     const int code = run(argc, argv);
     if (!std::cout.flush()) throw zimage::Error("stdout: cannot write");

@@ -7,8 +7,12 @@
 
 namespace zimage {
 
-// What is written into picture `index` of a run: the A1111 infotext and our own JSON record, from
-// which the same picture can be drawn again. `model` is the name the user gave.
+// One JSON object: model, version and every option by the names of visit_options() with
+// underscores.
+std::string record_json(const GenerateOptions& options, const std::string& model);
+
+// What is written into picture `index` of a run: the A1111 infotext, and the record with which that
+// picture alone is drawn again. `model` is the name the user gave.
 ImageMetadata metadata_of(const GenerateOptions& options, int index, const std::string& model);
 
 }  // namespace zimage

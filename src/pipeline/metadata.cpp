@@ -1,0 +1,46 @@
+#include "zimage/metadata.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <type_traits>
+
+#include "core/check.h"
+#include "pipeline/infotext.h"
+#include "zimage/options.h"
+
+namespace zimage {
+
+std::string record_json(const GenerateOptions& options, const std::string& model) {
+  nlohmann::ordered_json record{{"version", "zimage " ZIMAGE_VERSION}, {"model", model}};
+  visit_options(options, [&](std::string_view name, const auto& field, std::string_view) {
+    std::string key(name);
+    std::replace(key.begin(), key.end(), '-', '_');
+    using Field = std::remove_cvref_t<decltype(field)>;
+    if constexpr (std::is_enum_v<Field>) {
+      record[key] = name_of(field);
+    } else {
+      record[key] = field;
+    }
+  });
+  return record.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+ImageMetadata metadata_of(const GenerateOptions& options, int index, const std::string& model) {
+  GenerateOptions one = options;
+  one.seed += static_cast<std::uint64_t>(index);
+  one.num_images = 1;
+  const Infotext info{.prompt = one.prompt,
+                      .negative_prompt = one.guidance_scale > 0 ? one.negative_prompt : "",
+                      .parameters = {{"Steps", str(one.steps)},
+                                     {"Sampler", "Euler"},
+                                     {"Schedule type", std::string(name_of(one.schedule))},
+                                     {"CFG scale", cfg_scale_text(one.guidance_scale)},
+                                     {"Seed", str(one.seed)},
+                                     {"Size", str(one.width, "x", one.height)},
+                                     {"Model", model},
+                                     {"RNG", std::string(name_of(one.rng))},
+                                     {"Version", "zimage " ZIMAGE_VERSION}}};
+  return {.parameters = format_infotext(info), .zimage_json = record_json(one, model)};
+}
+
+}  // namespace zimage

@@ -41,8 +41,7 @@ struct Tokenizer::Impl {
     }
     for (const AddedToken& token : file.added_tokens) {
       const auto id = static_cast<std::size_t>(token.id);
-      if (id == bytes_by_id.size()) bytes_by_id.emplace_back();
-      bytes_by_id[id] = token.content;
+      if (id == bytes_by_id.size()) bytes_by_id.push_back(token.content);
       added_ids.emplace(token.content, token.id);
       if (token.normalized) {
         normalized_tokens.add(token, normalized(token.content), name);

@@ -176,6 +176,21 @@ std::vector<AddedToken> read_added_tokens(const Json& json, const std::string& w
   return tokens;
 }
 
+// Steps after the merges must leave ids as they are: ByteLevel only moves offsets, and transformers
+// saves a template of the text alone where a model adds no tokens around it.
+void check_post_processor(const Json& step, const std::string& where) {
+  if (step.is_null()) return;
+  const Json& type = member(step, "type");
+  if (type == "TemplateProcessing") {
+    const Json& single = member(step, "single");
+    check(single.is_array() && single.size() == 1 && single[0].is_object() &&
+              single[0].contains("Sequence"),
+          where, ": adds tokens around the text, which is not supported");
+    return;
+  }
+  check_type(step, "ByteLevel", where);
+}
+
 }  // namespace
 
 TokenizerFile parse_tokenizer_json(std::string_view text, const std::string& where) {
@@ -187,9 +202,7 @@ TokenizerFile parse_tokenizer_json(std::string_view text, const std::string& whe
 
   // `truncation` and `padding` may hold what was set when the file was saved; they are an affair of
   // whoever calls, as in transformers.
-  if (const Json& step = member(json, "post_processor"); !step.is_null()) {
-    check_type(step, "ByteLevel", where + ": post_processor");
-  }
+  check_post_processor(member(json, "post_processor"), where + ": post_processor");
   check_type(member(json, "decoder"), "ByteLevel", where + ": decoder");
 
   TokenizerFile file;

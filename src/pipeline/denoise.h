@@ -14,10 +14,10 @@ using Denoiser = std::function<Tensor(const Tensor& latents, float t)>;
 
 struct DenoiseOptions {
   std::vector<float> sigmas;  // from 1 down to 0, as make_sigmas returns them
-  CfgOptions cfg;
-  Denoiser positive;
-  Denoiser negative;                                 // called only where cfg_scale_at() is above 0
-  std::function<void(int step, int steps)> on_step;  // after each update; throws to stop
+  CfgOptions cfg = {};
+  Denoiser positive = {};
+  Denoiser negative = {};  // called only where cfg_scale_at() is above 0
+  std::function<void(int step, int steps)> on_step = {};  // after each update; throws to stop
 };
 
 // Updates that move the latents: steps between equal sigmas are skipped, as they change nothing.

@@ -32,8 +32,9 @@ struct Case {
 // Cases of tests/data/infotext/cases.json, made by tools/reference/make_infotext.py.
 std::vector<Case> cases(const std::string& kind) {
   std::ifstream file(test_data("infotext/cases.json"));
+  const auto all = nlohmann::json::parse(file);
   std::vector<Case> result;
-  for (const auto& json : nlohmann::json::parse(file).at(kind)) {
+  for (const auto& json : all.at(kind)) {
     Case c{json.at("text"), {json.at("prompt"), json.at("negative_prompt"), {}}};
     for (const auto& pair : json.at("parameters")) {
       c.as_a1111_reads_it.parameters.emplace_back(pair.at(0), pair.at(1));

@@ -38,7 +38,7 @@ std::vector<Case> cases() {
     o.guidance_scale = json.get_or("guidance", 0.0f);
     o.cfg_normalization_factor = json.get_or("cfg_normalization", 1.0f);
     o.cfg_normalization = json.has("cfg_normalization");
-    o.cfg_truncation = json.get_or("cfg_truncation", 1.0f);
+    o.cfg_truncation = json.get_or("cfg_truncation", 1.0);
     o.schedule = json.get_or<std::string>("schedule", "terminal") == "literal"
                      ? Schedule::kLiteral
                      : Schedule::kTerminal;

@@ -373,6 +373,17 @@ TEST(TokenizerJson, IgnoresSettingsWithoutEffect) {
   EXPECT_EQ(tokenizer_of(json).encode("the cat"), tokenizer_of(small_json()).encode("the cat"));
 }
 
+TEST(TokenizerJson, AcceptsATemplateOfTheTextAlone) {
+  const Json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  const Json special = {{"SpecialToken", {{"id", "<|endoftext|>"}, {"type_id", 0}}}};
+  Json json = small_json();
+  json["post_processor"] = {{"type", "TemplateProcessing"}, {"single", Json::array({text})}};
+  EXPECT_EQ(tokenizer_of(json).encode("the cat"), tokenizer_of(small_json()).encode("the cat"));
+  json["post_processor"]["single"] = {text, special};
+  EXPECT_EQ(load_error(json),
+            "t.json: post_processor: adds tokens around the text, which is not supported");
+}
+
 TEST(TokenizerJson, RejectsVocabulariesWithWrongIds) {
   const auto error = [](const char* token, const Json& id) {
     Json json = small_json();
@@ -471,6 +482,11 @@ TEST(TokenizerJson, RejectsAddedTokensOutOfOrder) {
   Json json = small_json();
   json["added_tokens"].back().update({{"content", "\u00e9te\u0301"}, {"normalized", true}});
   EXPECT_THAT(load_error(json), HasSubstr("when normalized"));
+  json["added_tokens"].clear();
+  for (int i = 0; i < 1100; ++i) {
+    json["added_tokens"].push_back({{"id", last + i}, {"content", str(i, repeated("x", 1000))}});
+  }
+  EXPECT_EQ(load_error(json), "t.json: added_tokens have more than 1048576 bytes of content");
   json["added_tokens"] = 1;
   EXPECT_EQ(load_error(json), "t.json: added_tokens is 1, expected an array");
   json["added_tokens"] = {1};

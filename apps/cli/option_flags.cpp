@@ -39,6 +39,11 @@ void parse(std::string_view name, const std::string& text, float& value) {
   if (!std::isfinite(value)) refuse(name, text, "a finite number");
 }
 
+void parse(std::string_view name, const std::string& text, double& value) {
+  value = parse_number<double>(name, text, "a number");
+  if (!std::isfinite(value)) refuse(name, text, "a finite number");
+}
+
 void parse(std::string_view, const std::string& text, bool& value) { value = text == "true"; }
 
 void parse(std::string_view name, const std::string& text, Schedule& value) {
@@ -64,7 +69,7 @@ void parse(std::string_view name, const std::string& text, Rng& value) {
 template <class T>
 std::string type_name() {
   if constexpr (std::is_same_v<T, std::string>) return "TEXT";
-  if constexpr (std::is_same_v<T, float>) return "F";
+  if constexpr (std::is_floating_point_v<T>) return "F";
   if constexpr (std::is_same_v<T, Schedule>) return "terminal|literal";
   if constexpr (std::is_same_v<T, Rng>) return "torch|cuda";
   return "N";

@@ -7,7 +7,7 @@
 namespace zimage {
 
 // Every option of a picture, once: the command line, its help and other front ends visit this list.
-// option(name, field, help) is called with fields of type std::string, int, float, bool,
+// option(name, field, help) is called with fields of type std::string, int, float, double, bool,
 // std::uint64_t, Schedule and Rng.
 template <class Options, class Visitor>
 void visit_options(Options& o, Visitor&& option) {

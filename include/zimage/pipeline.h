@@ -40,7 +40,7 @@ struct GenerateOptions {
   float guidance_scale = 0.0f;     // pred = pos + scale * (pos - neg); 0: no guidance
   bool cfg_normalization = false;  // limit ||pred|| to factor * ||pos||
   float cfg_normalization_factor = 1.0f;
-  float cfg_truncation = 1.0f;  // 0 to 1: no guidance where 1 - sigma exceeds it
+  double cfg_truncation = 1.0;  // 0 to 1: no guidance where 1 - sigma exceeds it
   Schedule schedule = Schedule::kTerminal;
   std::uint64_t seed = 0;  // picture i uses seed + i
   Rng rng = Rng::kTorch;

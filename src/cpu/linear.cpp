@@ -16,8 +16,8 @@ namespace {
 constexpr std::int64_t kTileRows = 576;
 constexpr std::int64_t kTileColumns = 128;
 // Weights of the f32 product packed at a time: they stay in the L2 cache while x streams past.
-constexpr std::int64_t kPanelColumns = 128;
-constexpr std::int64_t kPanelDepth = 640;
+constexpr std::int64_t kPanelColumns = 64;
+constexpr std::int64_t kPanelDepth = 1024;
 // Rows whose x is held as f32 at a time, which bounds memory.
 constexpr std::int64_t kStripRows = 2304;
 // Below, packing weights would take longer than the product.

@@ -40,7 +40,7 @@ std::uint64_t vae_bytes(const VaeConfig& vae, std::uint64_t pixels, std::uint64_
   const auto& channels = vae.block_out_channels;
   const auto before =
       static_cast<std::uint64_t>(channels[std::min<std::size_t>(1, channels.size() - 1)]);
-  return pixels * element * (2 * before + 2 * static_cast<std::uint64_t>(channels.front())) +
+  return pixels * element * (2 * before + static_cast<std::uint64_t>(channels.front())) +
          pixels * 3 * sizeof(float);
 }
 

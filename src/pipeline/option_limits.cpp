@@ -18,9 +18,8 @@ constexpr float kMaxGuidance = 1000;
 
 void check_size(std::string_view name, int value, int multiple, int largest) {
   const int smallest = (kMinSize + multiple - 1) / multiple * multiple;
-  const int nearest =
-      std::clamp((value / multiple + (value % multiple >= (multiple + 1) / 2 ? 1 : 0)) * multiple,
-                 smallest, largest);
+  const int inside = std::clamp(value, smallest, largest);
+  const int nearest = std::min((inside + multiple / 2) / multiple * multiple, largest);
   check_usage(value >= smallest && value <= largest && value % multiple == 0, "--", name, " ",
               value, ": expected a multiple of ", multiple, " from ", smallest, " to ", largest,
               "; the nearest is ", nearest);
@@ -39,7 +38,7 @@ void check_options(const GenerateOptions& options, const OptionLimits& limits) {
   check_size("height", options.height, limits.size_multiple, limits.max_height);
   check_range("steps", options.steps, 1, kMaxSteps);
   check_range("guidance", options.guidance_scale, 0.0f, kMaxGuidance);
-  check_range("cfg-truncation", options.cfg_truncation, 0.0f, 1.0f);
+  check_range("cfg-truncation", options.cfg_truncation, 0.0, 1.0);
   check_range("cfg-normalization-factor", options.cfg_normalization_factor,
               std::numeric_limits<float>::min(), kMaxGuidance);
   check_range("num-images", options.num_images, 1, kMaxImages);

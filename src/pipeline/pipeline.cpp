@@ -199,11 +199,11 @@ struct Pipeline::Impl {
                     }});
   }
 
-  Image decode(const GenerateOptions& options, int image, const Tensor& latents) const {
+  Image decode(const GenerateOptions& options, int image, Tensor latents) const {
     report(options, {.stage = Stage::kDecoding, .image = image, .images = options.num_images});
     const WeightMap weights = map_weights(snapshot, "vae");
     const VaeDecoder decoder(vae_config, weights, compute);
-    const Tensor pixels = decoder(latents);
+    const Tensor pixels = decoder(std::exchange(latents, {}));
     weights.check_intact();
     check(ops::all_finite(pixels), "vae: the decoded picture holds values that are not finite");
     return to_image(pixels);
@@ -265,10 +265,11 @@ void Pipeline::generate(const GenerateOptions& options,
   allocator::trim();
 
   for (int i = 0; i < options.num_images; ++i) {
-    const Tensor latents = impl_->draw_latents(options, i, embeds);
+    Tensor latents = impl_->draw_latents(options, i, embeds);
     allocator::trim();
-    on_image(i, impl_->decode(options, i, latents));
+    Image image = impl_->decode(options, i, std::exchange(latents, {}));
     allocator::trim();
+    on_image(i, std::move(image));
   }
 }
 

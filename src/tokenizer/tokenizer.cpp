@@ -17,7 +17,7 @@
 namespace zimage {
 namespace {
 
-constexpr std::size_t kMaxFileBytes = std::size_t{64} << 20;
+constexpr std::size_t kMaxFileBytes = std::size_t{32} << 20;   // Qwen3: 11 MiB
 constexpr std::size_t kMaxTextBytes = std::size_t{256} << 20;  // NFC at most triples it
 
 using Ids = std::vector<std::int32_t>;

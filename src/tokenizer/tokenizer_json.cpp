@@ -14,6 +14,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kMaxAddedTokenBytes = 1024;
+constexpr std::size_t kMaxAddedBytes = std::size_t{1} << 20;  // of all; each costs forty in memory
 
 std::string shown(const Json& value) {
   return printable(value.dump(-1, ' ', false, Json::error_handler_t::replace));
@@ -170,8 +171,12 @@ std::vector<AddedToken> read_added_tokens(const Json& json, const std::string& w
   std::vector<AddedToken> tokens;
   if (json.is_null()) return tokens;
   check(json.is_array(), where, ": added_tokens is ", shown(json), ", expected an array");
+  std::size_t bytes = 0;
   for (std::size_t i = 0; i < json.size(); ++i) {
     tokens.push_back(read_added_token(json[i], str(where, ": added_tokens[", i, "]")));
+    bytes += tokens.back().content.size();
+    check(bytes <= kMaxAddedBytes, where, ": added_tokens have more than ", kMaxAddedBytes,
+          " bytes of content");
   }
   return tokens;
 }

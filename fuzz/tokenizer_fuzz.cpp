@@ -20,11 +20,13 @@ std::string sound_json() {
   return R"({"added_tokens": [
     {"id": 260, "content": "<|im_start|>"}, {"id": 261, "content": "<|im_end|>"},
     {"id": 262, "content": "<l>", "lstrip": true}, {"id": 263, "content": "<r>", "rstrip": true},
-    {"id": 264, "content": " <", "normalized": true}, {"id": 265, "content": "éa", "normalized": true}],
+    {"id": 264, "content": " <", "normalized": true},
+    {"id": 265, "content": "éa", "normalized": true}],
     "normalizer": {"type": "NFC"},
     "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
       {"type": "Split", "behavior": "Isolated", "invert": false, "pattern": {"Regex":
-        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}},
+        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|)"
+         R"( ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}},
       {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]},
     "decoder": {"type": "ByteLevel"},
     "model": {"type": "BPE", "vocab": {)" +

@@ -68,9 +68,11 @@ struct Sizes {
   std::int64_t rows, in, out;
 };
 
-// One row, odd numbers, just past the edges of tiles (576 rows, 128 columns).
-constexpr Sizes kAwkward[] = {{1, 1, 1},     {1, 33, 7},     {2, 1, 129},   {3, 257, 1},
-                              {31, 64, 128}, {33, 100, 127}, {65, 48, 300}, {577, 17, 130}};
+// One row, odd numbers, just past the edges of tiles (2304 and 576 rows, 64 and 128 columns, 1024
+// channels).
+constexpr Sizes kAwkward[] = {{1, 1, 1},      {1, 33, 7},     {2, 1, 129},   {3, 257, 1},
+                              {31, 64, 128},  {33, 100, 127}, {65, 48, 300}, {577, 17, 130},
+                              {40, 2051, 65}, {2305, 3, 5}};
 
 TEST(Linear, MatchesF64ReferenceAtAnySize) {
   for (const auto [rows, in, out] : kAwkward) {
@@ -124,8 +126,8 @@ TEST(Linear, KeepsTheOuterAxes) {
 TEST(Linear, GivesTheSameBitsForAnyNumberOfThreads) {
   for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16}) {
     for (const std::int64_t rows : {1, 40, 700}) {
-      const Tensor x = random_normal({rows, 520}, dtype, 11);
-      const Tensor weight = random_normal({650, 520}, dtype, 12);
+      const Tensor x = random_normal({rows, 1300}, dtype, 11);
+      const Tensor weight = random_normal({650, 1300}, dtype, 12);
       for (const auto path : {cpu::Bf16Path::kDot, cpu::Bf16Path::kExpand}) {
         if (path == cpu::Bf16Path::kDot && !cpu::has_bf16_instructions()) continue;
         const auto run = [&](int threads) {

@@ -1,6 +1,7 @@
 #include "cpu/onednn_runtime.h"
 
 #include "core/allocator.h"
+#include "core/check.h"
 #include "cpu/isa.h"
 
 namespace zimage::cpu::onednn {
@@ -48,7 +49,8 @@ memory bind(const memory::desc& desc, const void* data) {
   return memory(desc, engine(), const_cast<void*>(data));
 }
 
-void run(const dnnl::primitive& primitive, const memory::desc& scratchpad, Arguments arguments) {
+void run(const dnnl::primitive& primitive, const memory::desc& scratchpad,
+         Arguments arguments) try {
   std::shared_ptr<std::byte> buffer;
   if (const std::size_t bytes = scratchpad.get_size(); bytes > 0) {
     buffer = allocator::allocate(bytes);
@@ -57,6 +59,8 @@ void run(const dnnl::primitive& primitive, const memory::desc& scratchpad, Argum
   dnnl::stream stream(engine());
   primitive.execute(stream, arguments);
   stream.wait();
+} catch (const dnnl::error& error) {
+  throw Error(str("oneDNN: ", error.what()));
 }
 
 }  // namespace zimage::cpu::onednn

@@ -16,8 +16,8 @@ namespace {
 
 TEST(Bf16, RoundsToNearestTiesToEven) {
   EXPECT_EQ(static_cast<float>(bf16(1.0f)), 1.0f);
-  EXPECT_EQ(bf16(1.0f + 0x1p-8f).bits, 0x3f80);                    // tie, down to even
-  EXPECT_EQ(bf16(1.0f + 3 * 0x1p-8f).bits, 0x3f82);                // tie, up to even
+  EXPECT_EQ(bf16(1.0f + 0x1p-8f).bits, 0x3f80);      // tie, down to even
+  EXPECT_EQ(bf16(1.0f + 3 * 0x1p-8f).bits, 0x3f82);  // tie, up to even
   EXPECT_EQ(bf16(1.0f + 0x1p-8f + 0x1p-20f).bits, 0x3f81);
   EXPECT_EQ(bf16(std::numeric_limits<float>::max()).bits, 0x7f80);  // rounds to infinity
 }
@@ -61,7 +61,9 @@ TEST(Tensor, RefusesWhatDoesNotFit) {
   EXPECT_EQ(error_of([&] { return t.reshape({7}); }),
             "reshape: [7] does not have the elements of [2, 3]");
   EXPECT_EQ(error_of([&] { return t.slice(1, 3); }), "slice: rows 1 to 3 of [2, 3]");
-  EXPECT_EQ(error_of([&] { return concat(t, zeros({2, 2})); }),
+  EXPECT_EQ(error_of([&] {
+              return concat(t, zeros({2, 2}));
+            }),
             "concat: [2, 2] F32 does not fit below [2, 3] F32");
 }
 

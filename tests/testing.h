@@ -65,7 +65,8 @@ inline std::filesystem::path test_data(const std::string& name) {
 inline std::vector<float> values_of(const Tensor& t) {
   std::vector<float> values(static_cast<std::size_t>(t.numel()));
   for (std::size_t i = 0; i < values.size(); ++i) {
-    values[i] = t.dtype() == Dtype::kF32 ? t.data<float>()[i] : static_cast<float>(t.data<bf16>()[i]);
+    values[i] =
+        t.dtype() == Dtype::kF32 ? t.data<float>()[i] : static_cast<float>(t.data<bf16>()[i]);
   }
   return values;
 }
@@ -109,8 +110,8 @@ inline testing::AssertionResult all_close(const Tensor& actual, const Tensor& ex
     if (!(excess <= worst)) worst = excess, at = i;
   }
   if (bad == 0) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << bad << " of " << a.size() << " values differ, worst at " << at
-                                     << ": " << a[at] << ", expected " << e[at];
+  return testing::AssertionFailure() << bad << " of " << a.size() << " values differ, worst at "
+                                     << at << ": " << a[at] << ", expected " << e[at];
 }
 
 // ||actual - expected|| / ||expected|| over all elements.

@@ -5,8 +5,8 @@
 
 namespace zimage {
 
-// Memory of the activations. Freed blocks are kept and handed out again, so that a denoise loop asks
-// the system for memory in its first step only. All functions may be called from any thread.
+// Memory of the activations. Freed blocks are kept and handed out again, so that a denoise loop
+// asks the system for memory in its first step only. All functions may be called from any thread.
 namespace allocator {
 
 inline constexpr std::size_t kAlignment = 64;  // bytes: a cache line, a zmm register
@@ -15,10 +15,10 @@ inline constexpr std::size_t kAlignment = 64;  // bytes: a cache line, a zmm reg
 // Throws Error when the system has no memory.
 std::shared_ptr<std::byte> allocate(std::size_t bytes);
 
-void trim();                // gives every cached block back to the system
-std::size_t used_bytes();   // in live tensors
-std::size_t cached_bytes(); // kept for reuse
-std::size_t peak_bytes();   // highest used + cached since reset_peak()
+void trim();                 // gives every cached block back to the system
+std::size_t used_bytes();    // in live tensors
+std::size_t cached_bytes();  // kept for reuse
+std::size_t peak_bytes();    // highest used + cached since reset_peak()
 void reset_peak();
 
 }  // namespace allocator

@@ -28,12 +28,13 @@ enum class Dtype : std::uint8_t {
   kF8E5M2,
 };
 
-std::size_t size_of(Dtype dtype);              // bytes of one element
-std::string_view name_of(Dtype dtype);         // "F32", "BF16", ... as in safetensors headers
+std::size_t size_of(Dtype dtype);       // bytes of one element
+std::string_view name_of(Dtype dtype);  // "F32", "BF16", ... as in safetensors headers
 std::optional<Dtype> dtype_from(std::string_view name);  // exact upper-case names
 std::ostream& operator<<(std::ostream& out, Dtype dtype);
 
-// Round to nearest, ties to even, as torch and the vcvtneps2bf16 instruction; NaN stays a quiet NaN.
+// Round to nearest, ties to even, as torch and the vcvtneps2bf16 instruction; NaN stays a quiet
+// NaN.
 struct bf16 {
   std::uint16_t bits = 0;
 

@@ -71,9 +71,8 @@ void parallel_for(std::int64_t tasks, const std::function<void(std::int64_t)>& t
 
 void parallel_blocks(std::int64_t n, std::int64_t grain,
                      const std::function<void(std::int64_t, std::int64_t)>& body) {
-  parallel_for((n + grain - 1) / grain, [&](std::int64_t i) {
-    body(i * grain, std::min((i + 1) * grain, n));
-  });
+  parallel_for((n + grain - 1) / grain,
+               [&](std::int64_t i) { body(i * grain, std::min((i + 1) * grain, n)); });
 }
 
 }  // namespace zimage

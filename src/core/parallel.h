@@ -7,14 +7,14 @@ namespace zimage {
 
 // The one thread pool (OpenMP's, which oneDNN uses as well).
 
-int hardware_threads();        // processors in the affinity mask, capped by the cgroup's cpu.max
-int num_threads();             // what parallel_for uses; hardware_threads() at first
-void set_num_threads(int n);   // n >= 1
+int hardware_threads();       // processors in the affinity mask, capped by the cgroup's cpu.max
+int num_threads();            // what parallel_for uses; hardware_threads() at first
+void set_num_threads(int n);  // n >= 1
 
-// Runs task(i) for every i in [0, tasks), dynamically spread over the threads. Tasks must not depend
-// on which thread runs them: fix block sizes by the shape alone, so that results are bit-identical
-// for any number of threads. An exception in a task is rethrown here after the others have ended.
-// Called from inside a task it runs serially.
+// Runs task(i) for every i in [0, tasks), dynamically spread over the threads. Tasks must not
+// depend on which thread runs them: fix block sizes by the shape alone, so that results are
+// bit-identical for any number of threads. An exception in a task is rethrown here after the others
+// have ended. Called from inside a task it runs serially.
 void parallel_for(std::int64_t tasks, const std::function<void(std::int64_t)>& task);
 
 // Splits [0, n) into blocks of `grain` (the last may be shorter) and runs body(begin, end) on each.

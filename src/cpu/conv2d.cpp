@@ -13,9 +13,10 @@
 namespace zimage::cpu {
 namespace {
 
-// Output pixels of a task: few enough for many threads, enough to be worth the reading of all
-// weights.
+// A strip has few enough pixels to leave many threads their share, also of a small picture, and
+// enough to be worth the reading of all weights.
 constexpr std::int64_t kStripPixels = 1024;
+constexpr std::int64_t kMinStrips = 8;
 
 // Output rows [begin, end) as a convolution of its own; rows of x from x_begin.
 struct Strip {
@@ -35,8 +36,8 @@ Strip strip_of(const ConvShape& whole, std::int64_t begin, std::int64_t end) {
 }
 
 std::vector<Strip> strips_of(const ConvShape& whole) {
-  const std::int64_t rows =
-      std::clamp<std::int64_t>(kStripPixels / whole.out_width, 1, whole.out_height);
+  const std::int64_t rows = std::max<std::int64_t>(
+      std::min(kStripPixels / whole.out_width, whole.out_height / kMinStrips), 1);
   std::vector<Strip> strips;
   for (std::int64_t row = 0; row < whole.out_height; row += rows) {
     strips.push_back(strip_of(whole, row, std::min(row + rows, whole.out_height)));

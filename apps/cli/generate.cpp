@@ -86,7 +86,7 @@ int run(const Arguments& a, const OptionFlags& flags) {
   options.is_cancelled = is_interrupted;
   options.on_progress = [&](const Progress& progress) { display.show(progress); };
   auto record = nlohmann::ordered_json::parse(record_json(options, a.model));
-  pipeline.generate(options, [&](int i, Image image) {
+  pipeline.generate(options, [&](int i, const Image& image) {
     EncodeOptions encode{.quality = a.quality, .metadata = {}};
     if (!a.no_metadata) encode.metadata = metadata_of(options, i, a.model);
     write_image(paths[i], image, encode);

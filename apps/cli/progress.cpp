@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 #include <string>
 
@@ -15,12 +16,12 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 std::string clock_text(double seconds) {
-  const int s = static_cast<int>(seconds + 0.5);
+  const long s = std::lround(seconds);
   char text[32];
   if (s >= 3600) {
-    std::snprintf(text, sizeof text, "%d:%02d:%02d", s / 3600, s / 60 % 60, s % 60);
+    std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
   } else {
-    std::snprintf(text, sizeof text, "%d:%02d", s / 60, s % 60);
+    std::snprintf(text, sizeof text, "%ld:%02ld", s / 60, s % 60);
   }
   return text;
 }

@@ -28,7 +28,7 @@ void WeightMap::add_file(const std::filesystem::path& path) {
   files_.push_back(file.file());
 }
 
-void WeightMap::add(const std::string& name, Tensor tensor, std::string file) {
+void WeightMap::add(const std::string& name, Tensor tensor, const std::string& file) {
   const auto [it, is_new] = entries_.try_emplace(name, Entry{std::move(tensor), file});
   check(is_new, where_, ": tensor ", printable(name), " is in ", printable(file), " and again in ",
         printable(it->second.file), "; a checkpoint holds each name once");

@@ -23,7 +23,7 @@ class WeightMap {
 
   // Each tensor name must be new: throws Error naming the one that was there already.
   void add_file(const std::filesystem::path& path);  // all tensors of a .safetensors file
-  void add(const std::string& name, Tensor tensor, std::string file = "memory");
+  void add(const std::string& name, Tensor tensor, const std::string& file = "memory");
 
   const std::string& where() const { return where_; }
   bool has(const std::string& name) const { return entries_.contains(name); }

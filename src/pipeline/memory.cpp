@@ -80,7 +80,8 @@ std::uint64_t cgroup_memory() {
 std::vector<StageMemory> estimate_memory(const MemoryRequest& r) {
   const std::uint64_t element = size_of(r.compute);
   const auto pixels = static_cast<std::uint64_t>(r.width) * static_cast<std::uint64_t>(r.height);
-  const auto unit = static_cast<std::uint64_t>(r.vae.scale() * r.transformer.patch_size);
+  const auto unit = static_cast<std::uint64_t>(r.vae.scale()) *
+                    static_cast<std::uint64_t>(r.transformer.patch_size);
   const auto prompt = static_cast<std::uint64_t>(r.tokens);
   const std::uint64_t tokens = pixels / (unit * unit) + prompt + 64;  // both parts are padded to 32
   const auto stage = [&](const std::string& name, const std::string& component,

@@ -86,7 +86,7 @@ Tokenizer Tokenizer::load(const std::filesystem::path& dir) {
   return from_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
 }
 
-Tokenizer Tokenizer::from_json(std::string_view json, std::string where) {
+Tokenizer Tokenizer::from_json(std::string_view json, const std::string& where) {
   return Tokenizer(std::make_shared<const Impl>(parse_tokenizer_json(json, where), where));
 }
 

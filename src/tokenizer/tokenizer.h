@@ -16,7 +16,7 @@ class Tokenizer {
  public:
   // `dir` holds tokenizer.json. Throws Error naming the file and what is wrong with it.
   static Tokenizer load(const std::filesystem::path& dir);
-  static Tokenizer from_json(std::string_view json, std::string where);
+  static Tokenizer from_json(std::string_view json, const std::string& where);
 
   // Added tokens inside `text` become their ids, as Hugging Face's encode. Throws Error for invalid
   // UTF-8.

@@ -160,6 +160,7 @@ TEST_F(CliTest, PrintsOneJsonRecord) {
   ASSERT_EQ(result.code, 0) << result.err;
   const auto record = nlohmann::json::parse(result.out);
   EXPECT_EQ(record.at("prompt"), "一只猫");
+  EXPECT_EQ(record.at("dtype"), "bf16");
   EXPECT_EQ(record.at("images")[1].at("seed"), 8);
   EXPECT_EQ(record.at("images")[1].at("path"), "a-2.png");
 }

@@ -227,13 +227,22 @@ class DamagedSnapshot : public testing::Test {
 };
 
 TEST_F(DamagedSnapshot, NamesTheMissingTensor) {
-  change(kVae, [](auto& tensors) { tensors.erase("decoder.conv_in.weight"); });
-  EXPECT_THAT(error(), HasSubstr("decoder.conv_in.weight"));
   change("text_encoder/model.safetensors", [](auto& tensors) {
     std::erase_if(tensors,
                   [](const auto& e) { return e.first.ends_with("layers.1.mlp.up_proj.weight"); });
   });
   EXPECT_THAT(error(), HasSubstr("layers.1.mlp.up_proj.weight"));
+}
+
+TEST_F(DamagedSnapshot, FindsAFaultInTheVaeBeforeAnyWork) {
+  change(kVae, [](auto& tensors) { tensors.erase("decoder.conv_in.weight"); });
+  Pipeline pipeline(root_);
+  GenerateOptions options = case_named("empty");
+  int events = 0;
+  options.on_progress = [&](const Progress&) { ++events; };
+  EXPECT_THAT(error_of([&] { return pipeline.generate(options); }),
+              HasSubstr("decoder.conv_in.weight"));
+  EXPECT_EQ(events, 0);
 }
 
 TEST_F(DamagedSnapshot, NamesTheTensorOfAnotherShape) {

@@ -79,21 +79,24 @@ int run(const Arguments& a, const OptionFlags& flags) {
   if (!a.prompt.empty()) options.prompt = a.prompt;
   if (!flags.is_given("seed")) options.seed = random_seed();
   pipeline.check_options(options);
-  const auto paths = plan_outputs(a.output, options.num_images);
-  check_outputs(paths, options.width, options.height);
+  const OutputPlan plan = plan_outputs(a.output, options.num_images);
+  check_outputs(plan, options.width, options.height);
+  if (!flags.is_given("seed") && a.no_progress) std::cerr << "seed " << options.seed << std::endl;
 
   catch_interrupts();
   options.is_cancelled = is_interrupted;
   options.on_progress = [&](const Progress& progress) { display.show(progress); };
-  auto record = nlohmann::ordered_json::parse(record_json(options, a.model));
+  auto record =
+      nlohmann::ordered_json::parse(record_json(options, a.model, pipeline.compute_dtype()));
   pipeline.generate(options, [&](int i, const Image& image) {
     EncodeOptions encode{.quality = a.quality, .metadata = {}};
-    if (!a.no_metadata) encode.metadata = metadata_of(options, i, a.model);
-    write_image(paths[i], image, encode);
+    if (!a.no_metadata)
+      encode.metadata = metadata_of(options, i, a.model, pipeline.compute_dtype());
+    const std::string path = write_output(plan, i, image, encode).string();
     display.clear();
     const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
-    record["images"].push_back({{"path", paths[i].string()}, {"seed", seed}});
-    if (!a.json) std::cout << paths[i].string() << std::endl;
+    record["images"].push_back({{"path", path}, {"seed", seed}});
+    if (!a.json) std::cout << path << std::endl;
     if (!a.no_progress) {
       std::cerr << options.width << 'x' << options.height << ", seed " << seed << ", "
                 << std::chrono::duration<double>(Clock::now() - start).count() << " s" << std::endl;

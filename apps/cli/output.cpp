@@ -1,5 +1,9 @@
 #include "output.h"
 
+#include <unistd.h>
+
+#include <utility>
+
 namespace zimage::cli {
 namespace {
 
@@ -26,22 +30,50 @@ std::vector<fs::path> free_names(const fs::path& folder, int images) {
 
 }  // namespace
 
-std::vector<fs::path> plan_outputs(const std::string& output, int images) {
+OutputPlan plan_outputs(const std::string& output, int images) {
   std::error_code error;
-  if (output.empty()) return free_names({}, images);
-  if (output.ends_with('/') || fs::is_directory(output, error)) return free_names(output, images);
+  if (output.empty()) return {free_names({}, images), true};
+  if (output.ends_with('/') || fs::is_directory(output, error))
+    return {free_names(output, images), true};
 
   fs::path path(output);
   (void)image_format_of(path);
   if (!path.has_extension()) path += ".png";
-  if (images == 1) return {path};
+  if (images == 1) return {{path}, false};
   std::vector<fs::path> paths;
   for (int number = 1; number <= images; ++number) paths.push_back(with_suffix(path, number));
-  return paths;
+  return {std::move(paths), false};
 }
 
-void check_outputs(const std::vector<fs::path>& paths, int width, int height) {
-  for (const fs::path& path : paths) check_image_writable(path, width, height);
+void check_outputs(const OutputPlan& plan, int width, int height) {
+  const int images = static_cast<int>(plan.paths.size());
+  for (const fs::path& path : plan.paths) check_image_writable(path, width, height, images);
+}
+
+fs::path write_output(const OutputPlan& plan, int index, const Image& image,
+                      const EncodeOptions& options) {
+  const fs::path& planned = plan.paths[static_cast<std::size_t>(index)];
+  if (!plan.is_own_choice) {
+    write_image(planned, image, options);
+    return planned;
+  }
+  // A link never replaces a file, a rename would.
+  fs::path hidden = planned;
+  hidden.replace_filename(".zimage-" + std::to_string(getpid()) + ".png");
+  write_image(hidden, image, options);
+  fs::path path = planned;
+  std::error_code error;
+  fs::create_hard_link(hidden, path, error);
+  while (error == std::errc::file_exists) {
+    path = free_names(planned.parent_path(), 1).front();
+    fs::create_hard_link(hidden, path, error);
+  }
+  if (error) {  // a file system without links
+    fs::rename(hidden, path);
+  } else {
+    fs::remove(hidden);
+  }
+  return path;
 }
 
 }  // namespace zimage::cli

@@ -57,6 +57,7 @@ void write_image(const std::filesystem::path& path, const Image& image,
 
 // Throws Error unless a picture of that size can be written to `path`: folder, right to write,
 // space on disk. Creates missing parent folders, leaves no file.
-void check_image_writable(const std::filesystem::path& path, int width, int height);
+// With images > 1 the disk must have room for that many.
+void check_image_writable(const std::filesystem::path& path, int width, int height, int images = 1);
 
 }  // namespace zimage

@@ -1,18 +1,22 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "zimage/image.h"
 #include "zimage/pipeline.h"
 
 namespace zimage {
 
-// One JSON object: model, version and every option by the names of visit_options() with
+// One JSON object: version, model, dtype and every option by the names of visit_options() with
 // underscores.
-std::string record_json(const GenerateOptions& options, const std::string& model);
+std::string record_json(const GenerateOptions& options, const std::string& model,
+                        std::string_view dtype);
 
 // What is written into picture `index` of a run: the A1111 infotext, and the record with which that
-// picture alone is drawn again. `model` is the name the user gave.
-ImageMetadata metadata_of(const GenerateOptions& options, int index, const std::string& model);
+// picture alone is drawn again. `model` is the name the user gave, dtype the compute type ("bf16",
+// "f32").
+ImageMetadata metadata_of(const GenerateOptions& options, int index, const std::string& model,
+                          std::string_view dtype);
 
 }  // namespace zimage

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "zimage/error.h"
@@ -55,7 +56,7 @@ struct GenerateOptions {
 
 struct PipelineOptions {
   ComputeDtype dtype = ComputeDtype::kAuto;
-  int threads = 0;  // 0: all processors this process may use
+  int threads = 0;  // 0: all processors this process may use; in force during generate()
 };
 
 // Text to image. Components are resident one after the other; weights are mapped, not read.
@@ -73,8 +74,10 @@ class Pipeline {
   // The preset of the model's family (Turbo: 9 steps, no guidance; Base: 50 steps, guidance 4).
   GenerateOptions defaults() const;
 
+  std::string_view compute_dtype() const;  // "bf16" or "f32"
+
   // Throws what generate() would throw before its work starts: UsageError for an option out of
-  // range, Error for too little memory.
+  // range, Error for too little memory or a prompt that is no UTF-8.
   void check_options(const GenerateOptions& options) const;
 
   // Gives each picture to on_image as soon as it is decoded. Throws UsageError for an option out of

@@ -41,7 +41,7 @@ class Cache {
       block = map(bytes);
     }
     check(block != MAP_FAILED, "out of memory: the system refused ", bytes,
-          " bytes for a tensor; a smaller picture or --max-memory needs less");
+          " bytes for a tensor; a smaller picture needs less");
     if (bytes >= kHugePage) madvise(block, bytes, MADV_HUGEPAGE);
     const std::lock_guard lock(mutex_);
     used_ += bytes;

@@ -12,14 +12,30 @@
 namespace zimage {
 namespace {
 
-std::uint64_t converted_bytes(const Snapshot& snapshot, const std::string& component,
-                              Dtype compute) {
+// Tensors that no stage of a picture loads, and the embedding table, which is read row by row.
+bool is_resident(const MemoryRequest& r, const std::string& component, const std::string& name) {
+  if (component == "vae") return !name.starts_with("encoder.") && !name.starts_with("quant_conv.");
+  if (component != "text_encoder") return true;
+  const std::string last_layer = str("layers.", r.text_encoder.num_hidden_layers - 1, ".");
+  return name.find("embed_tokens.") == name.npos && name.find("lm_head.") == name.npos &&
+         name.find(last_layer) == name.npos;
+}
+
+// Weights that need memory of their own: those of another dtype, and those that lie in the file so
+// that they cannot be used in place.
+std::uint64_t converted_bytes(const MemoryRequest& r, const std::string& component) {
   std::uint64_t bytes = 0;
-  for (const auto& path : snapshot.weight_files(component)) {
-    const SafetensorsFile file = SafetensorsFile::open(path);
-    for (const auto& [name, tensor] : file.tensors()) {
-      if (tensor.rank() > 1 && tensor.dtype() != compute) {
-        bytes += static_cast<std::uint64_t>(tensor.numel()) * size_of(compute);
+  for (const auto& path : r.snapshot.weight_files(component)) {
+    const auto file = MappedFile::open(path);
+    const SafetensorsHeader header =
+        parse_safetensors_header(file->bytes(), file->bytes().size(), path.string());
+    for (const auto& tensor : header.tensors) {
+      const bool is_misaligned = (header.data_begin + tensor.begin) % size_of(tensor.dtype) != 0;
+      const bool is_converted = tensor.shape.rank() > 1 && tensor.dtype != r.compute &&
+                                is_resident(r, component, tensor.name);
+      if (is_misaligned) bytes += tensor.end - tensor.begin;
+      if (is_converted) {
+        bytes += static_cast<std::uint64_t>(tensor.shape.numel()) * size_of(r.compute);
       }
     }
   }
@@ -86,7 +102,7 @@ std::vector<StageMemory> estimate_memory(const MemoryRequest& r) {
   const std::uint64_t tokens = pixels / (unit * unit) + prompt + 64;  // both parts are padded to 32
   const auto stage = [&](const std::string& name, const std::string& component,
                          std::uint64_t tensor_bytes) {
-    return StageMemory{name, converted_bytes(r.snapshot, component, r.compute), tensor_bytes};
+    return StageMemory{name, converted_bytes(r, component), tensor_bytes};
   };
   return {stage("text encoder", "text_encoder",
                 block_bytes(prompt, r.text_encoder.hidden_size, r.text_encoder.intermediate_size,

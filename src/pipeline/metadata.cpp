@@ -10,8 +10,10 @@
 
 namespace zimage {
 
-std::string record_json(const GenerateOptions& options, const std::string& model) {
-  nlohmann::ordered_json record{{"version", "zimage " ZIMAGE_VERSION}, {"model", model}};
+std::string record_json(const GenerateOptions& options, const std::string& model,
+                        std::string_view dtype) {
+  nlohmann::ordered_json record{
+      {"version", "zimage " ZIMAGE_VERSION}, {"model", model}, {"dtype", dtype}};
   visit_options(options, [&](std::string_view name, const auto& field, std::string_view) {
     std::string key(name);
     std::replace(key.begin(), key.end(), '-', '_');
@@ -25,7 +27,8 @@ std::string record_json(const GenerateOptions& options, const std::string& model
   return record.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
-ImageMetadata metadata_of(const GenerateOptions& options, int index, const std::string& model) {
+ImageMetadata metadata_of(const GenerateOptions& options, int index, const std::string& model,
+                          std::string_view dtype) {
   GenerateOptions one = options;
   one.seed += static_cast<std::uint64_t>(index);
   one.num_images = 1;
@@ -38,9 +41,10 @@ ImageMetadata metadata_of(const GenerateOptions& options, int index, const std::
                                      {"Seed", str(one.seed)},
                                      {"Size", str(one.width, "x", one.height)},
                                      {"Model", model},
+                                     {"Dtype", std::string(dtype)},
                                      {"RNG", std::string(name_of(one.rng))},
                                      {"Version", "zimage " ZIMAGE_VERSION}}};
-  return {.parameters = format_infotext(info), .zimage_json = record_json(one, model)};
+  return {.parameters = format_infotext(info), .zimage_json = record_json(one, model, dtype)};
 }
 
 }  // namespace zimage

@@ -67,6 +67,7 @@ struct Pipeline::Impl {
   Impl(const std::filesystem::path& root, const PipelineOptions& options)
       : snapshot(Snapshot::open(root)),
         family(family_of(snapshot)),
+        threads(options.threads > 0 ? options.threads : hardware_threads()),
         compute(options.dtype == ComputeDtype::kF32 ? Dtype::kF32 : Dtype::kBf16),
         tokenizer(Tokenizer::load(snapshot.tokenizer_dir())),
         text_encoder_config(TextEncoderConfig::from_json(snapshot.config_of("text_encoder"))),
@@ -74,7 +75,6 @@ struct Pipeline::Impl {
         vae_config(VaeConfig::from_json(snapshot.config_of("vae"))),
         scheduler_config(SchedulerConfig::from_json(snapshot.config_of("scheduler"))) {
     check_fit();
-    set_num_threads(options.threads > 0 ? options.threads : hardware_threads());
   }
 
   // The components were made for each other.
@@ -103,6 +103,9 @@ struct Pipeline::Impl {
 
   void check_options(const GenerateOptions& options) const {
     zimage::check_options(options, limits());
+    for (const std::string& prompt : {options.prompt, options.negative_prompt}) {
+      (void)encode_prompt(tokenizer, prompt, options.max_sequence_length);
+    }
     check_memory({.snapshot = snapshot,
                   .compute = compute,
                   .text_encoder = text_encoder_config,
@@ -168,6 +171,12 @@ struct Pipeline::Impl {
   // embeds: the prompt's, then the negative prompt's when guidance is on.
   Tensor draw_latents(const GenerateOptions& options, int image,
                       const std::vector<Tensor>& embeds) {
+    const std::vector<float> sigmas = this->sigmas(options);
+    Progress progress{.stage = Stage::kDenoising,
+                      .image = image,
+                      .images = options.num_images,
+                      .steps = count_updates(sigmas)};
+    report(options, progress);
     const WeightMap weights = map_weights(snapshot, "transformer");
     const Transformer transformer(transformer_config, weights, compute);
     Tensor latents = initial_latents(options, options.seed + static_cast<std::uint64_t>(image));
@@ -180,10 +189,6 @@ struct Pipeline::Impl {
         return transformer(x, t, *caption, [&] { throw_if_cancelled(options); });
       });
     }
-    Progress progress{.stage = Stage::kDenoising, .image = image, .images = options.num_images};
-    const std::vector<float> sigmas = this->sigmas(options);
-    progress.steps = count_updates(sigmas);
-    report(options, progress);
     return denoise(std::move(latents),
                    {.sigmas = sigmas,
                     .cfg = {.scale = options.guidance_scale,
@@ -209,6 +214,12 @@ struct Pipeline::Impl {
     return to_image(pixels);
   }
 
+  // The last stage's weights, so that a fault in them is not found after hours of denoising.
+  void check_vae() const {
+    const WeightMap weights = map_weights(snapshot, "vae");
+    (void)VaeDecoder(vae_config, weights, compute);
+  }
+
   static void throw_if_cancelled(const GenerateOptions& options) {
     if (options.is_cancelled && options.is_cancelled()) throw Cancelled("cancelled");
   }
@@ -220,6 +231,7 @@ struct Pipeline::Impl {
 
   Snapshot snapshot;
   Family family;
+  int threads;
   Dtype compute;
   Tokenizer tokenizer;
   TextEncoderConfig text_encoder_config;
@@ -246,13 +258,21 @@ GenerateOptions Pipeline::defaults() const {
   return options;
 }
 
+std::string_view Pipeline::compute_dtype() const {
+  return impl_->compute == Dtype::kF32 ? "f32" : "bf16";
+}
+
 void Pipeline::check_options(const GenerateOptions& options) const {
   impl_->check_options(options);
 }
 
 void Pipeline::generate(const GenerateOptions& options,
                         const std::function<void(int index, Image image)>& on_image) {
+  // Whatever ends this, the memory goes back to the system.
+  const std::unique_ptr<void, void (*)(void*)> trim_at_end(this, [](void*) { allocator::trim(); });
+  set_num_threads(impl_->threads);
   impl_->check_options(options);
+  impl_->check_vae();
   std::vector<std::vector<std::int32_t>> prompts{
       impl_->tokenize(options.prompt, options, "prompt")};
   if (options.guidance_scale > 0) {

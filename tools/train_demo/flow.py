@@ -21,11 +21,11 @@ from shapes import render
 
 WORKERS = 2  # processes of one thread each, which wait for each other once a step
 BATCH = 32  # of one worker
-STEPS = 6500
+STEPS = 5000
 WARMUP = 200
 DECAY_FROM = 0.65  # share of the steps at full rate; then down to zero in a straight line
-MUON_LR = 2e-3
-ADAM_LR = 1e-3
+MUON_LR = 3e-3
+ADAM_LR = 1.5e-3
 EMA = 0.998
 SHIFT = 3.0  # of the scheduler: the same spacing of sigmas in training and in drawing
 NO_PROMPT = 0.1

@@ -71,10 +71,10 @@ def _single(rng):
     if rng.random() < 0.6:
         places = [(h, v) for h in ("left", "", "right") for v in ("top", "", "bottom")]
         horizontal, vertical = rng.choice(places)
-    radius = RADIUS[size] * rng.uniform(0.95, 1.05)
+    radius = RADIUS[size] * rng.uniform(0.97, 1.03)
     reach = min(0.5, 0.96 - radius)
     sign = {"left": -1, "top": -1, "": 0, "right": 1, "bottom": 1}
-    centre = [sign[word] * reach + rng.uniform(-0.04, 0.04) for word in (horizontal, vertical)]
+    centre = [sign[word] * reach + rng.uniform(-0.02, 0.02) for word in (horizontal, vertical)]
     return Scene([Object(kind, colour, *centre, radius)], background, size, horizontal, vertical)
 
 
@@ -86,12 +86,12 @@ def _pair(rng):
         if not any(_collides(k, c, background) for k, c in zip(kinds, colours)):
             break
     relation = rng.choice(RELATIONS)
-    along = rng.uniform(0.44, 0.5) * (-1 if relation in ("above", "left of") else 1)
+    along = rng.uniform(0.46, 0.49) * (-1 if relation in ("above", "left of") else 1)
     objects = []
     for kind, colour, place in zip(kinds, colours, (along, -along)):
-        across = rng.uniform(-0.04, 0.04)
+        across = rng.uniform(-0.02, 0.02)
         centre = (across, place) if relation in ("above", "below") else (place, across)
-        objects.append(Object(kind, colour, *centre, PAIR_RADIUS * rng.uniform(0.95, 1.05)))
+        objects.append(Object(kind, colour, *centre, PAIR_RADIUS * rng.uniform(0.97, 1.03)))
     return Scene(objects, background, relation=relation)
 
 

@@ -203,7 +203,7 @@ class Trainer:
         with torch.no_grad():
             torch._foreach_lerp_(averages, parameters, 1 - decay)
 
-    def run(self, log, steps=STEPS, save_every=250):
+    def run(self, log, steps=STEPS, save_every=100):
         rank = dist.get_rank()
         rng = random.Random(f"flow {self.step} {rank}")
         generator = torch.Generator().manual_seed(self.step * WORKERS + rank)

@@ -61,7 +61,7 @@ TEST_F(SnapshotTest, RefusesShardsOutsideTheComponent) {
   for (const std::string shard :
        {"../vae/diffusion_pytorch_model.safetensors", "/etc/passwd", "..", ""}) {
     write_text(index, R"({"weight_map": {"a": ")" + shard + R"("}})");
-    EXPECT_THAT(error(), HasSubstr("is not a file name of this folder")) << shard;
+    EXPECT_THAT(error(), HasSubstr("is not a .safetensors file name of this folder")) << shard;
   }
   write_text(index, R"({"weight_map": {}})");
   EXPECT_THAT(error(), HasSubstr("weight_map is empty"));
@@ -78,7 +78,7 @@ TEST_F(SnapshotTest, AcceptsShardsNamedWithTheirFolder) {
 }
 
 TEST_F(SnapshotTest, TellsTheFamilyByTypeThenByShift) {
-  const auto family = [&] { return family_of(Snapshot::open(root_)); };
+  const auto family = [&] { return family_of_metadata(root_); };
   const auto set_shift = [&](const std::string& shift) {
     write_text(root_ / "scheduler" / "scheduler_config.json", R"({"shift": )" + shift + "}");
   };
@@ -91,6 +91,14 @@ TEST_F(SnapshotTest, TellsTheFamilyByTypeThenByShift) {
   set_shift("3.0");
   write_text(root_ / "model_index.json", R"({"model_type": "z-image"})");
   EXPECT_EQ(family(), Family::kBase);
+}
+
+TEST_F(SnapshotTest, NamesTheComponentsWithoutAVariant) {
+  fs::copy(root_ / "vae" / "diffusion_pytorch_model.safetensors",
+           root_ / "vae" / "diffusion_pytorch_model.fp16.safetensors");
+  EXPECT_THAT(error_of([&] { return Snapshot::open(root_, {.weights_variant = "FP16"}); }),
+              HasSubstr("no weights of the variant fp16 for transformer, text_encoder; without "
+                        "--weights-variant"));
 }
 
 TEST(Preset, DiffersBetweenTurboAndBase) {

@@ -9,5 +9,8 @@ inline constexpr int kInterrupted = 130;
 
 // Each gets the arguments behind its name, returns an exit code and throws zimage::Error.
 int generate(int argc, char** argv);
+int download(int argc, char** argv);
+int models(int argc, char** argv);
+int inspect(int argc, char** argv);
 
 }  // namespace zimage::cli

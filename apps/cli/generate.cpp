@@ -7,24 +7,25 @@
 
 #include "commands.h"
 #include "interrupt.h"
+#include "log_lines.h"
+#include "model_flags.h"
 #include "option_flags.h"
 #include "output.h"
+#include "parse.h"
 #include "progress.h"
-#include "zimage/log.h"
 #include "zimage/metadata.h"
 
 namespace zimage::cli {
 namespace {
 
 struct Arguments {
-  std::string model, output, dtype = "auto", prompt;
+  std::string output, dtype = "auto", prompt;
   int threads = 0, quality = 95;
   bool no_metadata = false, no_progress = false, json = false;
 };
 
 void add_flags(CLI::App& app, Arguments& a) {
   app.add_option("PROMPT", a.prompt, "what to draw (instead of --prompt)")->type_name("TEXT");
-  app.add_option("-m,--model", a.model, "snapshot folder of the model")->type_name("FOLDER");
   app.add_option("-o,--output", a.output,
                  "file (.png, .jpg, .webp) or folder; zimage.png when not given")
       ->type_name("PATH");
@@ -55,25 +56,17 @@ std::uint64_t random_seed() {
   return device();  // 32 bits are easy to type again
 }
 
-// Shows log lines above the progress bar.
-class LogLines {
- public:
-  explicit LogLines(ProgressDisplay& display) {
-    set_log_sink([&display](LogLevel level, std::string_view message) {
-      display.clear();
-      std::cerr << (level == LogLevel::kWarning ? "warning: " : "") << message << std::endl;
-    });
-  }
-  ~LogLines() { set_log_sink({}); }
-};
-
-int run(const Arguments& a, const OptionFlags& flags) {
+int run(const Arguments& a, const OptionFlags& flags, const ModelFlags& model) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   ProgressDisplay display(!a.no_progress);
   const LogLines log_lines(display);
 
-  Pipeline pipeline(a.model, pipeline_options(a));
+  catch_interrupts();
+  PipelineOptions how = pipeline_options(a);
+  how.model = model.options(display);
+  Pipeline pipeline(model.model(), how);
+  const std::string name = model.shown_model();
   GenerateOptions options = pipeline.defaults();
   flags.apply(options);
   if (!a.prompt.empty()) options.prompt = a.prompt;
@@ -83,15 +76,12 @@ int run(const Arguments& a, const OptionFlags& flags) {
   check_outputs(plan, options.width, options.height);
   if (!flags.is_given("seed") && a.no_progress) std::cerr << "seed " << options.seed << std::endl;
 
-  catch_interrupts();
   options.is_cancelled = is_interrupted;
   options.on_progress = [&](const Progress& progress) { display.show(progress); };
-  auto record =
-      nlohmann::ordered_json::parse(record_json(options, a.model, pipeline.compute_dtype()));
+  auto record = nlohmann::ordered_json::parse(record_json(options, name, pipeline.compute_dtype()));
   pipeline.generate(options, [&](int i, const Image& image) {
     EncodeOptions encode{.quality = a.quality, .metadata = {}};
-    if (!a.no_metadata)
-      encode.metadata = metadata_of(options, i, a.model, pipeline.compute_dtype());
+    if (!a.no_metadata) encode.metadata = metadata_of(options, i, name, pipeline.compute_dtype());
     const std::string path = write_output(plan, i, image, encode).string();
     display.clear();
     const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
@@ -115,22 +105,15 @@ int generate(int argc, char** argv) {
   Arguments arguments;
   add_flags(app, arguments);
   const OptionFlags flags(app);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
-    return kDone;
-  } catch (const CLI::ParseError& error) {
-    throw UsageError(error.what());
-  }
+  const ModelFlags model(app);
+  if (!parse_arguments(app, argc, argv)) return kDone;
   const bool has_prompt = flags.is_given("prompt");
   if (has_prompt == !arguments.prompt.empty()) {
     throw UsageError(has_prompt
                          ? "--prompt and a second prompt without a flag: expected one of them"
                          : "no prompt: expected --prompt TEXT");
   }
-  if (arguments.model.empty()) throw UsageError("no model: expected --model FOLDER, a snapshot");
-  return run(arguments, flags);
+  return run(arguments, flags, model);
 }
 
 }  // namespace zimage::cli

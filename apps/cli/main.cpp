@@ -4,6 +4,7 @@
 #include <csignal>
 #include <exception>
 #include <iostream>
+#include <string>
 #include <string_view>
 
 #include "commands.h"
@@ -18,14 +19,19 @@ struct Command {
   int (*run)(int argc, char** argv);
 };
 
-constexpr std::array<Command, 1> kCommands{{{"generate", "text to image", generate}}};
+constexpr std::array<Command, 4> kCommands{
+    {{"generate", "text to image", generate},
+     {"models", "the known models and those in the cache", models},
+     {"download", "fetch a model from the hub", download},
+     {"inspect", "what a folder or file of weights is", inspect}}};
 
 void print_help() {
   std::cout << "zimage " ZIMAGE_VERSION
                ": text to image with the Z-Image family\n\n"
                "zimage COMMAND [flags]\n\n";
   for (const Command& command : kCommands) {
-    std::cout << "  " << command.name << "    " << command.help << '\n';
+    std::cout << "  " << command.name << std::string(12 - command.name.size(), ' ') << command.help
+              << '\n';
   }
   std::cout << "\nWithout a command the flags are generate's. zimage COMMAND --help lists them.\n";
 }

@@ -2,9 +2,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <string>
+
+#include "parse.h"
 
 namespace zimage::cli {
 namespace {
@@ -84,6 +87,30 @@ void ProgressDisplay::show(const Progress& p) {
     std::fprintf(stderr, "%s%s\n", image_text(p).c_str(), stage_text(p.stage));
   }
   step_start_ = Clock::now();
+}
+
+void ProgressDisplay::show(const DownloadProgress& p) {
+  if (!is_enabled_) return;
+  if (download_start_ == Clock::time_point{}) {
+    download_start_ = Clock::now();
+    download_before_ = p.bytes_done;
+  }
+  const bool is_end = p.files_done == p.files;
+  constexpr double kTerminalPause = 0.1, kLinePause = 5;  // seconds
+  if (!is_end && seconds_since(download_shown_) < (is_terminal_ ? kTerminalPause : kLinePause)) {
+    return;
+  }
+  download_shown_ = Clock::now();
+  const double seconds = std::max(0.001, seconds_since(download_start_));
+  const auto done = static_cast<double>(p.bytes_done), all = static_cast<double>(p.bytes);
+  const double rate = (done - static_cast<double>(download_before_)) / seconds;
+  const std::string eta = rate > 0 ? clock_text((all - done) / rate) : "-";
+  std::fprintf(stderr, "%sdownloading %d/%d files  %s of %s  %s/s  ETA %s%s",
+               is_terminal_ ? "\r\033[K" : "", p.files_done, p.files, bytes_text(done).c_str(),
+               bytes_text(all).c_str(), bytes_text(std::max(0.0, rate)).c_str(), eta.c_str(),
+               is_terminal_ ? "" : "\n");
+  std::fflush(stderr);
+  has_bar_ = is_terminal_;
 }
 
 void ProgressDisplay::clear() {

@@ -13,7 +13,9 @@ class ProgressDisplay {
   explicit ProgressDisplay(bool is_enabled);
   ~ProgressDisplay() { clear(); }
   void show(const Progress& progress);
+  void show(const DownloadProgress& progress);
   void clear();
+  bool is_enabled() const { return is_enabled_; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -21,6 +23,8 @@ class ProgressDisplay {
   void draw_bar(const Progress& progress);
 
   bool is_enabled_, is_terminal_, has_bar_ = false;
+  Clock::time_point download_start_{}, download_shown_{};
+  std::uint64_t download_before_ = 0;  // bytes that an earlier try left
   Clock::time_point stage_start_ = Clock::now(), step_start_ = Clock::now();
 };
 

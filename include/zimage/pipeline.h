@@ -11,6 +11,7 @@
 
 #include "zimage/error.h"
 #include "zimage/image.h"
+#include "zimage/models.h"
 
 namespace zimage {
 
@@ -56,20 +57,25 @@ struct GenerateOptions {
 
 struct PipelineOptions {
   ComputeDtype dtype = ComputeDtype::kAuto;
-  int threads = 0;  // 0: all processors this process may use; in force during generate()
+  int threads = 0;     // 0: all processors this process may use; in force during generate()
+  ModelOptions model;  // how the model is found
 };
 
 // Text to image. Components are resident one after the other; weights are mapped, not read.
 // One generate() at a time per Pipeline.
 class Pipeline {
  public:
-  // `snapshot` holds model_index.json, transformer/, text_encoder/, tokenizer/, vae/ and
-  // scheduler/. Reads the configurations and the tokenizer; weights are mapped when a picture needs
-  // them. Throws Error naming the file that is missing or wrong.
-  explicit Pipeline(const std::filesystem::path& snapshot, const PipelineOptions& options = {});
+  // `model`: see ModelOptions; what is named and not on this machine is downloaded. Reads the
+  // configurations and the tokenizer; weights are mapped when a picture needs them. Throws Error
+  // naming the file that is missing or wrong.
+  explicit Pipeline(const std::string& model, const PipelineOptions& options = {});
   ~Pipeline();
   Pipeline(Pipeline&&) noexcept;
   Pipeline& operator=(Pipeline&&) noexcept;
+
+  // Another model with other weights. Within a family the tokenizer stays loaded when it is the
+  // same file. When it throws, the pipeline is as it was.
+  void use_model(const std::string& model, const PipelineOptions& options = {});
 
   // The preset of the model's family (Turbo: 9 steps, no guidance; Base: 50 steps, guidance 4).
   GenerateOptions defaults() const;

@@ -11,6 +11,10 @@ void check_no_surplus(const WeightMap& weights,
   int surplus = 0;
   for (const std::string& name : weights.untaken()) {
     if (is_unused(name)) continue;
+    if (weights.survey() != nullptr) {
+      weights.survey()->surplus.push_back(name);
+      continue;
+    }
     if (surplus < kNamed) names += (surplus > 0 ? ", " : "") + name;
     ++surplus;
   }

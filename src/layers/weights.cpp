@@ -1,6 +1,9 @@
 #include "layers/weights.h"
 
+#include <sys/mman.h>
+
 #include "core/check.h"
+#include "core/parallel.h"
 #include "io/printable.h"
 #include "io/safetensors.h"
 #include "ops/elementwise.h"
@@ -20,6 +23,27 @@ bool is_floating(Dtype dtype) {
   }
 }
 
+// Read-only zeros: the system maps one page of zeros for all of them.
+Tensor zero_pages(const Shape& shape, Dtype dtype) {
+  const std::size_t bytes =
+      std::max<std::size_t>(1, static_cast<std::size_t>(shape.numel()) * size_of(dtype));
+  void* data = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  check(data != MAP_FAILED, "out of address space for ", bytes, " bytes");
+  return {std::shared_ptr<std::byte>(static_cast<std::byte*>(data),
+                                     [bytes](std::byte* p) { munmap(p, bytes); }),
+          shape, dtype};
+}
+
+Tensor scaled(Tensor x, float scale) {
+  Tensor y = ops::cast(x, Dtype::kF32);
+  if (y.raw() == x.raw()) y = y.clone();
+  float* values = y.data<float>();
+  parallel_blocks(y.numel(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) values[i] *= scale;
+  });
+  return y;
+}
+
 }  // namespace
 
 void WeightMap::add_file(const std::filesystem::path& path) {
@@ -28,8 +52,8 @@ void WeightMap::add_file(const std::filesystem::path& path) {
   files_.push_back(file.file());
 }
 
-void WeightMap::add(const std::string& name, Tensor tensor, const std::string& file) {
-  const auto [it, is_new] = entries_.try_emplace(name, Entry{std::move(tensor), file});
+void WeightMap::add(const std::string& name, Tensor tensor, const std::string& file, float scale) {
+  const auto [it, is_new] = entries_.try_emplace(name, Entry{std::move(tensor), file, scale});
   check(is_new, where_, ": tensor ", printable(name), " is in ", printable(file), " and again in ",
         printable(it->second.file), "; a checkpoint holds each name once");
 }
@@ -43,7 +67,7 @@ Tensor WeightMap::take(const std::string& name, const Shape& shape) const {
   const auto it = entries_.find(name);
   check(it != entries_.end(), where_, ": tensor ", name, " ", shape, " is missing; the files hold ",
         entries_.size(), " tensors");
-  const auto& [tensor, file] = it->second;
+  const auto& [tensor, file, scale] = it->second;
   check(tensor.shape() == shape, where_, "/", printable(file), ": ", name, " is ", tensor.shape(),
         ", expected ", shape);
   taken_.insert(name);
@@ -82,20 +106,39 @@ bool WeightScope::has(std::string_view name, const Shape& shape) const {
   return map_->has((*this / name).prefix_, shape);
 }
 
+Tensor WeightMap::surveyed(const std::string& name, const Shape& shape, Dtype dtype) const {
+  const auto it = entries_.find(name);
+  if (it == entries_.end()) {
+    survey_->missing.push_back(name);
+  } else if (!(it->second.tensor.shape() == shape)) {
+    survey_->mismatched.push_back({name, it->second.tensor.shape(), shape});
+  }
+  taken_.insert(name);
+  survey_->parameters += shape.numel();
+  return zero_pages(shape, dtype);
+}
+
+Tensor WeightScope::as(std::string_view name, const Shape& shape, Dtype dtype) const {
+  if (map_->survey() != nullptr) return map_->surveyed((*this / name).prefix_, shape, dtype);
+  return ops::cast(stored(name, shape), dtype);
+}
+
 Tensor WeightScope::matrix(std::string_view name, const Shape& shape) const {
-  return ops::cast(stored(name, shape), compute_);
+  return as(name, shape, compute_);
 }
 
 Tensor WeightScope::vector(std::string_view name, const Shape& shape) const {
-  return ops::cast(stored(name, shape), Dtype::kF32);
+  return as(name, shape, Dtype::kF32);
 }
 
 Tensor WeightScope::stored(std::string_view name, const Shape& shape) const {
   const std::string full_name = (*this / name).prefix_;
+  if (map_->survey() != nullptr) return map_->surveyed(full_name, shape, Dtype::kF32);
   const Tensor tensor = map_->take(full_name, shape);
   check(is_floating(tensor.dtype()), map_->where(), ": tensor ", full_name, " is ", tensor.dtype(),
         ", expected floating-point numbers");
-  return tensor;
+  const float scale = map_->entries_.find(full_name)->second.scale;
+  return scale == 1 ? tensor : scaled(tensor, scale);
 }
 
 }  // namespace zimage

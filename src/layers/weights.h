@@ -14,6 +14,17 @@
 
 namespace zimage {
 
+// What a model asked a checkpoint for in vain, and what it did not ask for.
+struct WeightSurvey {
+  struct Mismatch {
+    std::string name;
+    Shape found, expected;
+  };
+  std::vector<std::string> missing, surplus;
+  std::vector<Mismatch> mismatched;
+  std::int64_t parameters = 0;  // of all that the model asked for
+};
+
 // The tensors of one component (transformer, text_encoder, vae), from one file or several shards.
 // One thread at a time: it notes what was taken.
 class WeightMap {
@@ -23,7 +34,16 @@ class WeightMap {
 
   // Each tensor name must be new: throws Error naming the one that was there already.
   void add_file(const std::filesystem::path& path);  // all tensors of a .safetensors file
-  void add(const std::string& name, Tensor tensor, const std::string& file = "memory");
+  // `scale` multiplies the tensor where it is used (8-bit floats with a factor of their own).
+  void add(const std::string& name, Tensor tensor, const std::string& file = "memory",
+           float scale = 1);
+  // A file whose tensors were added one by one, to be watched and released.
+  void keep(std::shared_ptr<const MappedFile> file) { files_.push_back(std::move(file)); }
+
+  // From now on nothing that is missing or of another shape throws: it is noted in `survey`, and
+  // zeros stand for every tensor. A model built on such a map can only be thrown away.
+  void begin_survey(WeightSurvey& survey) { survey_ = &survey; }
+  WeightSurvey* survey() const { return survey_; }
 
   const std::string& where() const { return where_; }
   bool has(const std::string& name) const { return entries_.contains(name); }
@@ -38,14 +58,19 @@ class WeightMap {
   std::uint64_t bytes() const;  // of all tensors
 
  private:
+  friend class WeightScope;
   struct Entry {
     Tensor tensor;
     std::string file;
+    float scale;
   };
+  // Notes what is wrong with the tensor; zeros that take no memory.
+  Tensor surveyed(const std::string& name, const Shape& shape, Dtype dtype) const;
   std::string where_;
   std::map<std::string, Entry> entries_;
   std::vector<std::shared_ptr<const MappedFile>> files_;
   mutable std::set<std::string> taken_;
+  WeightSurvey* survey_ = nullptr;
 };
 
 // A place in the checkpoint's tree of names, and the dtype that matmul weights get there. The map
@@ -68,6 +93,8 @@ class WeightScope {
   Tensor stored(std::string_view name, const Shape& shape) const;
 
  private:
+  Tensor as(std::string_view name, const Shape& shape, Dtype dtype) const;
+
   const WeightMap* map_;
   Dtype compute_;
   std::string prefix_;

@@ -1,10 +1,10 @@
 #include "models/snapshot.h"
 
 #include <algorithm>
-#include <array>
-#include <set>
 
 #include "core/check.h"
+#include "core/log.h"
+#include "models/weight_files.h"
 
 namespace zimage {
 namespace {
@@ -36,54 +36,58 @@ void check_file(const fs::path& path, std::string_view what) {
         what);
 }
 
-// A shard's name as an index gives it; it may repeat the component's folder, and names only files
-// in it.
-fs::path shard_path(const fs::path& folder, const fs::path& index, const std::string& shard) {
-  const std::string prefix = folder.filename().string() + "/";
-  const std::string name = shard.starts_with(prefix) ? shard.substr(prefix.size()) : shard;
-  const bool is_plain = !name.empty() && name != "." && name != ".." &&
-                        name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
-  check(is_plain, index.string(), ": shard ", shard, " is not a file name of this folder");
-  const fs::path path = folder / name;
-  std::error_code error;
-  check(fs::is_regular_file(path, error), index.string(), " names ", name,
-        ", which is missing; download it again");
-  return path;
-}
-
-std::vector<fs::path> indexed_files(const fs::path& folder, const fs::path& index) {
-  const Json weight_map = Json::parse_file(index).object("weight_map");
-  std::set<std::string> shards;
-  for (const std::string& tensor : weight_map.keys()) {
-    shards.insert(weight_map.get<std::string>(tensor));
-  }
-  check(!shards.empty(), index.string(), ": weight_map is empty");
-  std::set<fs::path> files;
-  for (const std::string& shard : shards) files.insert(shard_path(folder, index, shard));
-  return {files.begin(), files.end()};
-}
-
 }  // namespace
 
-Snapshot Snapshot::open(const fs::path& root) {
+Snapshot::Snapshot(fs::path root, const SnapshotOptions& options) : root_(std::move(root)) {
   std::error_code error;
-  check(fs::exists(root, error), root.string(), ": no such folder");
-  check(fs::is_directory(root, error), root.string(),
+  check(fs::exists(root_, error), root_.string(), ": no such folder");
+  check(fs::is_directory(root_, error), root_.string(),
         " is no folder; expected a snapshot with model_index.json, transformer/, text_encoder/, "
         "tokenizer/, vae/ and scheduler/");
-  const Snapshot snapshot(root);
-  check_file(root / "model_index.json", "model_index.json in its top folder");
+  check_file(root_ / "model_index.json", "model_index.json in its top folder");
   for (const Component& c : kComponents) {
-    check_file(root / c.folder / c.config, str(c.folder, "/", c.config));
-    if (!c.weights.empty()) (void)snapshot.weight_files(std::string(c.folder));
+    check_file(root_ / c.folder / c.config, str(c.folder, "/", c.config));
   }
-  check_file(root / "tokenizer" / "tokenizer.json", "tokenizer/tokenizer.json");
+  check_file(root_ / "tokenizer" / "tokenizer.json", "tokenizer/tokenizer.json");
+  find_weights(options);
+}
 
+void Snapshot::find_weights(const SnapshotOptions& options) {
+  const std::string variant = normalized_variant(options.weights_variant);
+  std::string missing;
+  for (const Component& c : kComponents) {
+    if (c.weights.empty()) continue;
+    const std::string name(c.folder);
+    if (const auto own = options.weight_files.find(name); own != options.weight_files.end()) {
+      weight_files_[name] = {own->second};
+      continue;
+    }
+    WeightFiles found = find_weight_files(root_ / c.folder, std::string(c.weights), variant);
+    if (!found.note.empty()) log_info(found.note);
+    check(!found.files.empty() || !variant.empty(), (root_ / c.folder).string(),
+          ": no weights; expected ", c.weights, ".safetensors or ", c.weights,
+          ".safetensors.index.json with its shards");
+    if (found.files.empty()) missing += (missing.empty() ? "" : ", ") + name;
+    weight_files_[name] = std::move(found.files);
+  }
+  check(missing.empty(), root_.string(), " has no weights of the variant ", variant, " for ",
+        missing, "; without --weights-variant the plain files are used");
+}
+
+Snapshot Snapshot::open(const fs::path& root, const SnapshotOptions& options) {
+  Snapshot snapshot(root, options);
   const Json index = snapshot.model_index();
   const auto pipeline = index.get_or<std::string>("_class_name", "ZImagePipeline");
   check(pipeline.starts_with("ZImage"), index.where(), ": _class_name is ", pipeline,
         ", expected ZImagePipeline");
   return snapshot;
+}
+
+bool Snapshot::is_snapshot(const fs::path& folder) {
+  return std::all_of(kWeightComponents.begin(), kWeightComponents.end(), [&](std::string_view c) {
+    std::error_code error;
+    return fs::is_regular_file(folder / c / "config.json", error);
+  });
 }
 
 Json Snapshot::config_of(const std::string& component) const {
@@ -93,17 +97,10 @@ Json Snapshot::config_of(const std::string& component) const {
 
 Json Snapshot::model_index() const { return Json::parse_file(root_ / "model_index.json"); }
 
-std::vector<fs::path> Snapshot::weight_files(const std::string& component) const {
-  const Component& c = component_named(component);
-  const fs::path folder = root_ / c.folder;
-  const std::string base = str(c.weights, ".safetensors");
-  std::error_code error;
-  if (const fs::path index = folder / (base + ".index.json"); fs::exists(index, error)) {
-    return indexed_files(folder, index);
-  }
-  check(fs::is_regular_file(folder / base, error), folder.string(), ": no weights; expected ", base,
-        " or ", base, ".index.json with its shards");
-  return {folder / base};
+const std::vector<fs::path>& Snapshot::weight_files(const std::string& component) const {
+  const auto it = weight_files_.find(component);
+  check(it != weight_files_.end(), "no component with weights is named ", component);
+  return it->second;
 }
 
 }  // namespace zimage

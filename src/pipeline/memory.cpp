@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "core/check.h"
-#include "io/safetensors.h"
+#include "models/component_weights.h"
 
 namespace zimage {
 namespace {
@@ -25,19 +25,12 @@ bool is_resident(const MemoryRequest& r, const std::string& component, const std
 // that they cannot be used in place.
 std::uint64_t converted_bytes(const MemoryRequest& r, const std::string& component) {
   std::uint64_t bytes = 0;
-  for (const auto& path : r.snapshot.weight_files(component)) {
-    const auto file = MappedFile::open(path);
-    const SafetensorsHeader header =
-        parse_safetensors_header(file->bytes(), file->bytes().size(), path.string());
-    for (const auto& tensor : header.tensors) {
-      const bool is_misaligned = (header.data_begin + tensor.begin) % size_of(tensor.dtype) != 0;
-      const bool is_converted = tensor.shape.rank() > 1 && tensor.dtype != r.compute &&
-                                is_resident(r, component, tensor.name);
-      if (is_misaligned) bytes += tensor.end - tensor.begin;
-      if (is_converted) {
-        bytes += static_cast<std::uint64_t>(tensor.shape.numel()) * size_of(r.compute);
-      }
-    }
+  for (const StoredTensor& tensor : stored_tensors(r.snapshot, component)) {
+    const auto numbers = static_cast<std::uint64_t>(tensor.shape.numel());
+    const bool is_converted = tensor.shape.rank() > 1 && is_resident(r, component, tensor.name) &&
+                              (tensor.dtype != r.compute || tensor.is_scaled);
+    if (!tensor.is_aligned) bytes += numbers * size_of(tensor.dtype);
+    if (is_converted) bytes += numbers * size_of(r.compute);
   }
   return bytes;
 }

@@ -10,8 +10,9 @@
 #include "core/log.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "models/component_weights.h"
 #include "models/preset.h"
-#include "models/snapshot.h"
+#include "models/resolve.h"
 #include "ops/elementwise.h"
 #include "pipeline/denoise.h"
 #include "pipeline/memory.h"
@@ -25,17 +26,23 @@
 namespace zimage {
 namespace {
 
-WeightMap map_weights(const Snapshot& snapshot, const std::string& component) {
-  WeightMap weights((snapshot.root() / component).string());
-  for (const auto& file : snapshot.weight_files(component)) weights.add_file(file);
-  return weights;
-}
-
 // Encoded prompts of the last request, so that the next picture of the same text skips the encoder.
 struct EncodedPrompt {
   std::vector<std::int32_t> ids;
   Tensor embeds;  // [tokens, hidden] f32
 };
+
+// A tokenizer and the file it was read from, links followed.
+struct SharedTokenizer {
+  std::filesystem::path file;
+  std::shared_ptr<const Tokenizer> tokenizer;
+};
+
+SharedTokenizer load_tokenizer(const Snapshot& snapshot, const SharedTokenizer& known) {
+  const auto file = std::filesystem::canonical(snapshot.tokenizer_dir() / "tokenizer.json");
+  if (known.tokenizer != nullptr && known.file == file) return known;
+  return {file, std::make_shared<const Tokenizer>(Tokenizer::load(snapshot.tokenizer_dir()))};
+}
 
 // [3, h, w] f32 in [-1, 1] to 8 bits as diffusers' VaeImageProcessor: x / 2 + 0.5, clamp, round.
 Image to_image(const Tensor& pixels) {
@@ -64,12 +71,14 @@ std::string shortened(std::string_view text) {
 }  // namespace
 
 struct Pipeline::Impl {
-  Impl(const std::filesystem::path& root, const PipelineOptions& options)
-      : snapshot(Snapshot::open(root)),
-        family(family_of(snapshot)),
+  // `known`: a tokenizer that may be the model's.
+  Impl(ResolvedModel model, const PipelineOptions& options, const SharedTokenizer& known = {})
+      : snapshot(std::move(model.snapshot)),
+        family(model.family),
         threads(options.threads > 0 ? options.threads : hardware_threads()),
         compute(options.dtype == ComputeDtype::kF32 ? Dtype::kF32 : Dtype::kBf16),
-        tokenizer(Tokenizer::load(snapshot.tokenizer_dir())),
+        shared_tokenizer(load_tokenizer(snapshot, known)),
+        tokenizer(*shared_tokenizer.tokenizer),
         text_encoder_config(TextEncoderConfig::from_json(snapshot.config_of("text_encoder"))),
         transformer_config(TransformerConfig::from_json(snapshot.config_of("transformer"))),
         vae_config(VaeConfig::from_json(snapshot.config_of("vae"))),
@@ -139,7 +148,7 @@ struct Pipeline::Impl {
         continue;
       }
       if (!encoder) {
-        weights.emplace(map_weights(snapshot, "text_encoder"));
+        weights.emplace(load_weights(snapshot, "text_encoder"));
         encoder.emplace(text_encoder_config, *weights, compute);
       }
       now.push_back({ids, (*encoder)(ids)});
@@ -177,7 +186,7 @@ struct Pipeline::Impl {
                       .images = options.num_images,
                       .steps = count_updates(sigmas)};
     report(options, progress);
-    const WeightMap weights = map_weights(snapshot, "transformer");
+    const WeightMap weights = load_weights(snapshot, "transformer");
     const Transformer transformer(transformer_config, weights, compute);
     Tensor latents = initial_latents(options, options.seed + static_cast<std::uint64_t>(image));
 
@@ -206,7 +215,7 @@ struct Pipeline::Impl {
 
   Image decode(const GenerateOptions& options, int image, Tensor latents) const {
     report(options, {.stage = Stage::kDecoding, .image = image, .images = options.num_images});
-    const WeightMap weights = map_weights(snapshot, "vae");
+    const WeightMap weights = load_weights(snapshot, "vae");
     const VaeDecoder decoder(vae_config, weights, compute);
     const Tensor pixels = decoder(std::exchange(latents, {}));
     weights.check_intact();
@@ -216,7 +225,7 @@ struct Pipeline::Impl {
 
   // The last stage's weights, so that a fault in them is not found after hours of denoising.
   void check_vae() const {
-    const WeightMap weights = map_weights(snapshot, "vae");
+    const WeightMap weights = load_weights(snapshot, "vae");
     (void)VaeDecoder(vae_config, weights, compute);
   }
 
@@ -233,7 +242,8 @@ struct Pipeline::Impl {
   Family family;
   int threads;
   Dtype compute;
-  Tokenizer tokenizer;
+  SharedTokenizer shared_tokenizer;
+  const Tokenizer& tokenizer;
   TextEncoderConfig text_encoder_config;
   TransformerConfig transformer_config;
   VaeConfig vae_config;
@@ -241,11 +251,18 @@ struct Pipeline::Impl {
   std::vector<EncodedPrompt> encoded;
 };
 
-Pipeline::Pipeline(const std::filesystem::path& snapshot, const PipelineOptions& options)
-    : impl_(std::make_unique<Impl>(snapshot, options)) {}
+Pipeline::Pipeline(const std::string& model, const PipelineOptions& options)
+    : impl_(std::make_unique<Impl>(resolve_model(model, options.model), options)) {}
 Pipeline::~Pipeline() = default;
 Pipeline::Pipeline(Pipeline&&) noexcept = default;
 Pipeline& Pipeline::operator=(Pipeline&&) noexcept = default;
+
+void Pipeline::use_model(const std::string& model, const PipelineOptions& options) {
+  ResolvedModel resolved = resolve_model(model, options.model);
+  const bool is_same_family = resolved.family == impl_->family;
+  impl_ = std::make_unique<Impl>(std::move(resolved), options,
+                                 is_same_family ? impl_->shared_tokenizer : SharedTokenizer{});
+}
 
 GenerateOptions Pipeline::defaults() const {
   const Preset& preset = preset_of(impl_->family);

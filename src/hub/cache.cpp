@@ -1,0 +1,170 @@
+#include "hub/cache.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/check.h"
+#include "io/file.h"
+
+namespace zimage::hub {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxTreeBytes = std::size_t{64} << 20;
+
+bool is_commit(const std::string& text) {
+  return text.size() == 40 && std::all_of(text.begin(), text.end(), [](char c) {
+           return ('0' <= c && c <= '9') || ('a' <= c && c <= 'f');
+         });
+}
+
+std::string revision_of(const Spec& spec) { return spec.revision.empty() ? "main" : spec.revision; }
+
+void write_text(const fs::path& path, const std::string& text) {
+  create_folders(path.parent_path());
+  write_file(path, std::as_bytes(std::span(text.data(), text.size())));
+}
+
+fs::path tree_path(const Spec& spec, const std::string& commit, const Options& options) {
+  return repo_folder(spec, options) / "trees" / (commit + ".json");
+}
+
+// Size of what is at `path`, links followed.
+std::optional<std::uint64_t> size_at(const fs::path& path) {
+  std::error_code error;
+  const auto size = fs::file_size(path, error);
+  if (error) return {};
+  return size;
+}
+
+std::optional<std::string> first_snapshot(const Spec& spec, const Options& options) {
+  std::vector<std::string> commits;
+  std::error_code error;
+  for (fs::directory_iterator it(repo_folder(spec, options) / "snapshots", error), end;
+       !error && it != end; it.increment(error)) {
+    if (std::string name = it->path().filename().string(); is_commit(name)) {
+      commits.push_back(std::move(name));
+    }
+  }
+  if (commits.empty()) return {};
+  return *std::min_element(commits.begin(), commits.end());
+}
+
+}  // namespace
+
+void create_folders(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  check(!error && fs::is_directory(folder, error), folder.string(),
+        ": cannot create the folder: ", error.message());
+}
+
+fs::path repo_folder(const Spec& spec, const Options& options) {
+  const auto slash = std::min(spec.repo.find('/'), spec.repo.size() - 1);
+  return options.cache /
+         str("models--", spec.repo.substr(0, slash), "--", spec.repo.substr(slash + 1));
+}
+
+fs::path snapshot_of(const Spec& spec, const std::string& commit, const Options& options) {
+  return repo_folder(spec, options) / "snapshots" / commit;
+}
+
+std::optional<std::string> cached_commit(const Spec& spec, const Options& options) {
+  if (is_commit(spec.revision)) return spec.revision;
+  std::ifstream file(repo_folder(spec, options) / "refs" / revision_of(spec));
+  std::string commit;
+  if (file >> commit && is_commit(commit)) return commit;
+  if (spec.revision.empty()) return first_snapshot(spec, options);
+  return {};
+}
+
+void write_ref(const Spec& spec, const std::string& commit, const Options& options) {
+  if (spec.revision == commit) return;
+  write_text(repo_folder(spec, options) / "refs" / revision_of(spec), commit);
+}
+
+std::optional<Listing> read_tree(const Spec& spec, const std::string& commit,
+                                 const Options& options) {
+  const fs::path path = tree_path(spec, commit, options);
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return {};
+  try {
+    const auto bytes = read_file(path, kMaxTreeBytes);
+    const auto json = nlohmann::json::parse(
+        std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+    if (json.at("format_version") != 1) return {};
+    Listing listing{.commit = commit, .files = {}};
+    for (const auto& [name, entry] : json.at("files").items()) {
+      File file{.path = name, .blob = "", .git_sha1 = ""};
+      file.is_lfs = entry.contains("lfs_sha256") && entry.at("lfs_sha256").is_string();
+      file.git_sha1 = entry.at("blob_id").get<std::string>();
+      file.blob = file.is_lfs ? entry.at("lfs_sha256").get<std::string>() : file.git_sha1;
+      file.size = entry.at(file.is_lfs ? "lfs_size" : "size").get<std::uint64_t>();
+      listing.files.push_back(std::move(file));
+    }
+    return listing;
+  } catch (const std::exception&) {
+    return {};  // another client's, or damaged: as if it were not there
+  }
+}
+
+void write_tree(const Spec& spec, const Listing& listing, const Options& options) {
+  nlohmann::ordered_json files = nlohmann::ordered_json::object();
+  for (const File& file : listing.files) {
+    auto& entry = files[file.path];
+    entry = {{"size", file.size}, {"blob_id", file.git_sha1}};
+    if (file.is_lfs) {
+      entry["lfs_sha256"] = file.blob;
+      entry["lfs_size"] = file.size;
+    }
+  }
+  const nlohmann::ordered_json tree{{"format_version", 1}, {"files", files}};
+  write_text(tree_path(spec, listing.commit, options), tree.dump(2));
+}
+
+std::optional<CachedSnapshot> find_cached(const Spec& spec, const Patterns& patterns,
+                                          const Options& options) {
+  const auto commit = cached_commit(spec, options);
+  if (!commit) return {};
+  CachedSnapshot snapshot{snapshot_of(spec, *commit, options), *commit, false};
+  std::error_code error;
+  if (!fs::is_directory(snapshot.folder, error)) return {};
+  const auto tree = read_tree(spec, *commit, options);
+  if (!tree) return snapshot;
+  snapshot.is_known_whole =
+      std::all_of(tree->files.begin(), tree->files.end(), [&](const File& file) {
+        return !matches(patterns, file.path) || is_cached(spec, *commit, file, options);
+      });
+  if (!snapshot.is_known_whole) return {};
+  return snapshot;
+}
+
+bool is_cached(const Spec& spec, const std::string& commit, const File& file,
+               const Options& options) {
+  return size_at(snapshot_of(spec, commit, options) / file.path) == file.size;
+}
+
+void link_into_snapshot(const Spec& spec, const std::string& commit, const File& file,
+                        const Options& options) {
+  const fs::path place = snapshot_of(spec, commit, options) / file.path;
+  const fs::path blob = repo_folder(spec, options) / "blobs" / file.blob;
+  create_folders(place.parent_path());
+  const fs::path target = blob.lexically_relative(place.parent_path());
+  const fs::path temporary =
+      place.parent_path() / (".zimage-" + std::to_string(getpid()) + "-" + file.blob.substr(0, 16));
+  std::error_code error;
+  fs::remove(temporary, error);
+  fs::create_symlink(target, temporary, error);
+  if (error) {
+    fs::rename(blob, place, error);
+  } else {
+    fs::rename(temporary, place, error);
+  }
+  check(!error, place.string(), ": cannot put the file here: ", error.message());
+}
+
+}  // namespace zimage::hub

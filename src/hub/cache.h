@@ -1,0 +1,31 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "hub/hub.h"
+
+namespace zimage::hub {
+
+// models--ORG--NAME in the cache.
+std::filesystem::path repo_folder(const Spec& spec, const Options& options);
+
+// The commit of the revision, from its name or from refs/.
+std::optional<std::string> cached_commit(const Spec& spec, const Options& options);
+void write_ref(const Spec& spec, const std::string& commit, const Options& options);
+
+// The listing kept beside the snapshots, in the Python client's format.
+std::optional<Listing> read_tree(const Spec& spec, const std::string& commit,
+                                 const Options& options);
+void write_tree(const Spec& spec, const Listing& listing, const Options& options);
+
+// Puts a relative link to the blob at the file's place in the snapshot; where the file system has
+// no links, the blob itself.
+void link_into_snapshot(const Spec& spec, const std::string& commit, const File& file,
+                        const Options& options);
+
+// Creates folders; a link in their place, or a file, is an error.
+void create_folders(const std::filesystem::path& folder);
+
+}  // namespace zimage::hub

@@ -1,0 +1,162 @@
+#include "models/checkpoint_names.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/check.h"
+#include "io/printable.h"
+#include "models/vae_names.h"
+
+namespace zimage {
+namespace {
+
+using Names = std::set<std::string>;
+
+// What stands in front of `ending` in the names that end so, where it is empty or ends with a dot.
+std::vector<std::string> prefixes_before(const Names& names, std::string_view ending) {
+  std::vector<std::string> prefixes;
+  for (const std::string& name : names) {
+    if (!name.ends_with(ending)) continue;
+    std::string prefix = name.substr(0, name.size() - ending.size());
+    if (prefix.empty() || prefix.ends_with('.')) prefixes.push_back(std::move(prefix));
+  }
+  return prefixes;
+}
+
+std::optional<std::string> only_prefix(const std::vector<std::string>& prefixes,
+                                       std::string_view component, const std::string& where) {
+  if (prefixes.empty()) return {};
+  check(prefixes.size() == 1, where, ": holds more than one ", component, ", at \"",
+        printable(prefixes.front()), "\" and at \"", printable(prefixes.back()),
+        "\"; expected one");
+  return prefixes.front();
+}
+
+std::optional<std::string> text_encoder_prefix(const Names& names, const std::string& where) {
+  std::vector<std::string> prefixes;
+  for (std::string prefix : prefixes_before(names, "embed_tokens.weight")) {
+    if (!names.contains(prefix + "layers.0.self_attn.q_proj.weight")) continue;
+    constexpr std::string_view kModel = "model.";  // Qwen3ForCausalLM's, part of canonical names
+    if (prefix.ends_with(kModel)) prefix.resize(prefix.size() - kModel.size());
+    prefixes.push_back(std::move(prefix));
+  }
+  return only_prefix(prefixes, "text encoder", where);
+}
+
+bool is_below(std::string_view name, const ComponentLayout& layout) {
+  return name.starts_with(layout.prefix);
+}
+
+struct Rename {
+  std::string_view from, to;
+};
+constexpr std::array<Rename, 3> kTransformerInner{{{".attention.q_norm.", ".attention.norm_q."},
+                                                   {".attention.k_norm.", ".attention.norm_k."},
+                                                   {".attention.out.", ".attention.to_out.0."}}};
+constexpr std::array<Rename, 2> kTransformerHead{
+    {{"final_layer.", "all_final_layer.2-1."}, {"x_embedder.", "all_x_embedder.2-1."}}};
+constexpr std::string_view kFused = ".attention.qkv.";
+constexpr std::array<std::string_view, 3> kFusedParts{".attention.to_q.", ".attention.to_k.",
+                                                      ".attention.to_v."};
+
+std::string replaced(const std::string& name, std::size_t at, std::string_view from,
+                     std::string_view to) {
+  return name.substr(0, at) + std::string(to) + name.substr(at + from.size());
+}
+
+std::string transformer_name(std::string name) {
+  for (const auto& [from, to] : kTransformerHead) {
+    if (name.starts_with(from)) return replaced(name, 0, from, to);
+  }
+  for (const auto& [from, to] : kTransformerInner) {
+    if (const auto at = name.find(from); at != name.npos) return replaced(name, at, from, to);
+  }
+  return name;
+}
+
+// "layers.0.attention.qkv.weight" to the three that it is made of, in rows; else one.
+std::vector<TensorSource> transformer_sources(const std::string& name, const std::string& stored) {
+  const auto at = name.find(kFused);
+  if (at == name.npos) return {{.name = transformer_name(name), .stored = stored, .scale = ""}};
+  std::vector<TensorSource> sources;
+  for (int part = 0; part < 3; ++part) {
+    sources.push_back({.name = replaced(name, at, kFused, kFusedParts[part]),
+                       .stored = stored,
+                       .part = part,
+                       .parts = 3,
+                       .scale = ""});
+  }
+  return sources;
+}
+
+// What ComfyUI keeps beside "X.weight" for 8-bit floats.
+constexpr std::array<std::string_view, 2> kScales{".scale_weight", ".weight_scale"};
+constexpr std::array<std::string_view, 4> kWithoutPart{".scale_input", ".input_scale",
+                                                       ".comfy_quant", ".scale_weight_2"};
+
+bool is_helper(std::string_view name) {
+  if (name == "scaled_fp8" || name.ends_with(".scaled_fp8")) return true;
+  const auto ends = [&](std::string_view ending) { return name.ends_with(ending); };
+  return std::any_of(kScales.begin(), kScales.end(), ends) ||
+         std::any_of(kWithoutPart.begin(), kWithoutPart.end(), ends);
+}
+
+std::string scale_of(const Names& names, const std::string& stored) {
+  constexpr std::string_view kWeight = ".weight";
+  if (!stored.ends_with(kWeight)) return "";
+  const std::string module = stored.substr(0, stored.size() - kWeight.size());
+  for (const std::string_view ending : kScales) {
+    if (std::string name = module + std::string(ending); names.contains(name)) return name;
+  }
+  return "";
+}
+
+}  // namespace
+
+std::vector<ComponentLayout> find_components(const Names& names, const std::string& where) {
+  std::vector<ComponentLayout> found;
+  if (auto p = only_prefix(prefixes_before(names, "cap_embedder.0.weight"), "transformer", where)) {
+    found.push_back({.component = "transformer", .prefix = std::move(*p)});
+  }
+  if (auto p = text_encoder_prefix(names, where)) {
+    found.push_back({.component = "text_encoder", .prefix = std::move(*p)});
+  }
+  if (auto p = only_prefix(prefixes_before(names, "decoder.conv_in.weight"), "VAE", where)) {
+    const bool is_compvis = names.contains(*p + "decoder.mid.block_1.conv1.weight");
+    found.push_back({.component = "vae", .prefix = std::move(*p), .is_compvis_vae = is_compvis});
+  }
+  // A component without a prefix would take the names of the others for its own.
+  if (found.size() > 1) {
+    for (const ComponentLayout& layout : found) {
+      check(!layout.prefix.empty(), where, ": the ", layout.component,
+            "'s tensors have no prefix of their own beside those of other components");
+    }
+  }
+  return found;
+}
+
+ComponentNames canonical_names(const Names& names, const ComponentLayout& layout) {
+  ComponentNames result;
+  const int stages = layout.is_compvis_vae ? compvis_stages(names, layout.prefix) : 0;
+  for (const std::string& stored : names) {
+    if (!is_below(stored, layout)) continue;
+    result.used.insert(stored);
+    const std::string name = stored.substr(layout.prefix.size());
+    if (is_helper(name)) continue;
+    std::vector<TensorSource> sources;
+    if (layout.component == "transformer") {
+      sources = transformer_sources(name, stored);
+    } else {
+      sources = {{.name = layout.is_compvis_vae ? vae_name_of_compvis(name, stages) : name,
+                  .stored = stored,
+                  .scale = ""}};
+    }
+    for (TensorSource& source : sources) {
+      source.scale = scale_of(names, stored);
+      result.tensors.push_back(std::move(source));
+    }
+  }
+  return result;
+}
+
+}  // namespace zimage

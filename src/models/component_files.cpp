@@ -1,0 +1,106 @@
+#include "models/component_files.h"
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+#include <vector>
+
+#include "core/check.h"
+#include "io/mapped_file.h"
+#include "io/safetensors.h"
+#include "models/checkpoint_names.h"
+
+namespace zimage {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::set<std::string> names_in(const fs::path& path) {
+  const auto file = MappedFile::open(path);
+  const SafetensorsHeader header =
+      parse_safetensors_header(file->bytes(), file->bytes().size(), path.string());
+  std::set<std::string> names;
+  for (const auto& tensor : header.tensors) names.insert(tensor.name);
+  return names;
+}
+
+bool is_gguf(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string magic(4, '\0');
+  return in.read(magic.data(), 4) && magic == "GGUF";
+}
+
+std::string kind_of_names(const std::set<std::string>& names) {
+  const auto has = [&](std::string_view part) {
+    return std::any_of(names.begin(), names.end(),
+                       [&](const std::string& name) { return name.find(part) != name.npos; });
+  };
+  if (has("lora_A.") || has("lora_down.") || has(".lokr_w1") || has(".hada_w1")) {
+    return "a LoRA adapter";
+  }
+  if (has("control_layers.")) return "a ControlNet";
+  return "no Z-Image transformer, text encoder or VAE";
+}
+
+// Throws for what is no safetensors file, with a word for GGUF, which people expect to work.
+std::vector<ComponentLayout> layouts_in(const fs::path& file) {
+  check(!is_gguf(file), file.string(),
+        " is a GGUF file, which cannot be read yet; expected a .safetensors file");
+  return find_components(names_in(file), file.string());
+}
+
+std::vector<fs::path> safetensors_below(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end;
+       it.increment(error)) {
+    std::error_code ignored;
+    if (it.depth() >= 1) it.disable_recursion_pending();
+    if (it->path().extension() == ".safetensors" && it->is_regular_file(ignored)) {
+      files.push_back(it->path());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+}  // namespace
+
+std::string kind_of_other_file(const fs::path& file) {
+  if (is_gguf(file)) return "a GGUF file";
+  return kind_of_names(names_in(file));
+}
+
+ComponentFiles components_in_file(const fs::path& file) {
+  ComponentFiles components;
+  for (const ComponentLayout& layout : layouts_in(file)) components[layout.component] = file;
+  check(!components.empty(), file.string(), " is ", kind_of_other_file(file),
+        "; expected a checkpoint that holds a Z-Image transformer, text encoder or VAE");
+  return components;
+}
+
+ComponentFiles components_in_folder(const fs::path& folder) {
+  ComponentFiles components;
+  for (const fs::path& file : safetensors_below(folder)) {
+    for (const ComponentLayout& layout : layouts_in(file)) {
+      const auto [it, is_new] = components.try_emplace(layout.component, file);
+      check(is_new, folder.string(), ": ", it->second.filename().string(), " and ",
+            file.filename().string(), " both hold a ", layout.component,
+            "; name the one to use as the model, or with --transformer, --text-encoder, --vae");
+    }
+  }
+  check(!components.empty(), folder.string(),
+        " is no model: expected transformer/, text_encoder/ and vae/ with their config.json, or "
+        ".safetensors files that hold them");
+  return components;
+}
+
+void check_holds(const fs::path& file, const std::string& component) {
+  const ComponentFiles found = components_in_file(file);
+  if (found.contains(component)) return;
+  std::string names;
+  for (const auto& [name, path] : found) names += (names.empty() ? "" : ", ") + name;
+  throw Error(str(file.string(), " holds no ", component, "; it holds ", names));
+}
+
+}  // namespace zimage

@@ -1,0 +1,231 @@
+// Models that are files: the same picture as from the snapshot that they were made of.
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "io/safetensors.h"
+#include "models/checkpoint_names.h"
+#include "models/component_weights.h"
+#include "models/snapshot.h"
+#include "models/vae_names.h"
+#include "ops/elementwise.h"
+#include "testing.h"
+#include "zimage/pipeline.h"
+
+namespace zimage {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using Tensors = std::map<std::string, Tensor>;
+
+fs::path snapshot() { return test_data("pipeline/snapshot"); }
+
+Tensors tensors_of(const std::string& component) {
+  const Snapshot model = Snapshot::open(snapshot());
+  Tensors tensors;
+  for (const fs::path& file : model.weight_files(component)) {
+    const SafetensorsFile opened = SafetensorsFile::open(file);
+    tensors.insert(opened.tensors().begin(), opened.tensors().end());
+  }
+  return tensors;
+}
+
+void replace(std::string& text, const std::string& from, const std::string& to) {
+  if (const auto at = text.find(from); at != text.npos) text.replace(at, from.size(), to);
+}
+
+// As ComfyUI names a transformer, q, k and v in one.
+Tensors comfy_transformer(const std::string& prefix) {
+  const Tensors diffusers = tensors_of("transformer");
+  Tensors result;
+  for (const auto& [name, tensor] : diffusers) {
+    std::string comfy = name;
+    if (name.find(".attention.to_k.") != name.npos || name.find(".attention.to_v.") != name.npos) {
+      continue;
+    }
+    Tensor value = tensor;
+    if (name.find(".attention.to_q.") != name.npos) {
+      std::string k = name, v = name;
+      replace(k, "to_q", "to_k");
+      replace(v, "to_q", "to_v");
+      value = concat(concat(tensor, diffusers.at(k)), diffusers.at(v));
+      replace(comfy, "to_q", "qkv");
+    }
+    replace(comfy, ".attention.norm_q.", ".attention.q_norm.");
+    replace(comfy, ".attention.norm_k.", ".attention.k_norm.");
+    replace(comfy, ".attention.to_out.0.", ".attention.out.");
+    replace(comfy, "all_final_layer.2-1.", "final_layer.");
+    replace(comfy, "all_x_embedder.2-1.", "x_embedder.");
+    if (comfy.ends_with("pad_token")) value = value.reshape({value.numel()});
+    result[prefix + comfy] = value;
+  }
+  return result;
+}
+
+// As CompVis names an autoencoder.
+Tensors compvis_vae(const std::string& prefix) {
+  Tensors result;
+  for (const auto& [name, tensor] : tensors_of("vae")) {
+    std::string old = name;
+    const int stages = 4;
+    for (int i = 0; i < stages; ++i) {
+      replace(old, str("up_blocks.", i, ".resnets."), str("up.", stages - 1 - i, ".block."));
+      replace(old, str("up_blocks.", i, ".upsamplers.0."),
+              str("up.", stages - 1 - i, ".upsample."));
+      replace(old, str("down_blocks.", i, ".resnets."), str("down.", i, ".block."));
+      replace(old, str("down_blocks.", i, ".downsamplers.0."), str("down.", i, ".downsample."));
+    }
+    replace(old, "mid_block.resnets.0", "mid.block_1");
+    replace(old, "mid_block.resnets.1", "mid.block_2");
+    replace(old, "mid_block.attentions.0.group_norm", "mid.attn_1.norm");
+    replace(old, "mid_block.attentions.0.to_out.0", "mid.attn_1.proj_out");
+    for (const std::string part : {"q", "k", "v"}) {
+      replace(old, "mid_block.attentions.0.to_" + part, "mid.attn_1." + part);
+    }
+    replace(old, "conv_norm_out", "norm_out");
+    replace(old, "conv_shortcut", "nin_shortcut");
+    Tensor value = tensor;
+    if (old.find("mid.attn_1.") != old.npos && tensor.rank() == 2) {
+      value = tensor.reshape({tensor.dim(0), tensor.dim(1), 1, 1});
+    }
+    result[prefix + old] = value;
+  }
+  return result;
+}
+
+Tensors prefixed(const std::string& component, const std::string& prefix) {
+  Tensors result;
+  for (const auto& [name, tensor] : tensors_of(component)) result[prefix + name] = tensor;
+  return result;
+}
+
+Image draw(const std::string& model, const ModelOptions& how = {}) {
+  Pipeline pipeline(model, {.dtype = ComputeDtype::kF32, .threads = 1, .model = how});
+  GenerateOptions options = pipeline.defaults();
+  options.prompt = "a red circle";
+  options.width = options.height = 64;
+  options.steps = 3;
+  options.guidance_scale = 0;
+  return pipeline.generate(options).front();
+}
+
+class CheckpointTest : public testing::Test {
+ protected:
+  std::string save(const std::string& name, const Tensors& tensors) {
+    save_safetensors(dir_ / name, tensors);
+    return (dir_ / name).string();
+  }
+  ModelOptions base() const { return {.weights_variant = "", .base_model = snapshot().string()}; }
+
+  TempDir dir_;
+};
+
+TEST_F(CheckpointTest, AllInOneFileDrawsTheSnapshotsPicture) {
+  Tensors all = comfy_transformer("model.diffusion_model.");
+  all.merge(prefixed("text_encoder", "text_encoders.qwen3_4b.transformer."));
+  all.merge(compvis_vae("vae."));
+  all["text_encoders.qwen3_4b.logit_scale"] = from_values({1}, {1.0f});
+  const std::string file = save("all.safetensors", all);
+  EXPECT_EQ(draw(file, base()).pixels, draw(snapshot()).pixels);
+  EXPECT_THAT(inspect_model(file), HasSubstr("checkpoint of several components"));
+}
+
+TEST_F(CheckpointTest, SplitFilesReplaceComponentsAndMakeAFolder) {
+  const std::string transformer = save("dit.safetensors", comfy_transformer(""));
+  const std::string text_encoder = save("te.safetensors", prefixed("text_encoder", ""));
+  const std::string vae = save("ae.safetensors", compvis_vae(""));
+  const Image expected = draw(snapshot());
+  EXPECT_EQ(draw(snapshot(), {.weights_variant = "",
+                              .base_model = "",
+                              .transformer = transformer,
+                              .text_encoder = text_encoder,
+                              .vae = vae})
+                .pixels,
+            expected.pixels);
+  EXPECT_EQ(draw(transformer, base()).pixels, expected.pixels);
+  EXPECT_EQ(draw(dir_.path(), base()).pixels, expected.pixels);
+  save("other.safetensors", compvis_vae("vae."));
+  EXPECT_THAT(error_of([&] { draw(dir_.path(), base()); }), HasSubstr("both hold a vae"));
+}
+
+TEST_F(CheckpointTest, ScaledEightBitFloatsAreMultipliedBack) {
+  Tensors tensors = comfy_transformer("");
+  const std::string name = "layers.0.feed_forward.w1.weight";
+  const Shape shape = tensors.at(name).shape();
+  Tensor small = empty(shape, Dtype::kF8E4M3);
+  for (std::int64_t i = 0; i < small.numel(); ++i) small.raw()[i] = std::byte{0x38};  // 1.0
+  tensors[name] = small;
+  tensors["layers.0.feed_forward.w1.scale_weight"] = from_values({1}, {0.25f});
+  tensors["layers.0.feed_forward.w1.scale_input"] = from_values({1}, {3.0f});
+  tensors["scaled_fp8"] = zeros({2}, Dtype::kF8E4M3);
+  const std::string file = save("scaled.safetensors", tensors);
+  const Snapshot model =
+      Snapshot::open(snapshot(), {.weights_variant = "", .weight_files = {{"transformer", file}}});
+  const WeightMap weights = load_weights(model, "transformer");
+  const Tensor w =
+      (WeightScope(weights, Dtype::kF32) / "layers.0.feed_forward.w1").matrix("weight", shape);
+  EXPECT_EQ(values_of(w), std::vector<float>(static_cast<std::size_t>(w.numel()), 0.25f));
+  EXPECT_NE(draw(file, base()).pixels.size(), 0u);
+}
+
+TEST_F(CheckpointTest, SaysWhatAFileIsInstead) {
+  const std::string lora =
+      save("lora.safetensors", {{"layers.0.attention.to_q.lora_A.weight", zeros({2, 2})}});
+  EXPECT_THAT(error_of([&] { draw(lora, base()); }), HasSubstr("is a LoRA adapter; expected"));
+  const std::string other = save("other.safetensors", {{"x", zeros({2, 2})}});
+  EXPECT_THAT(error_of([&] { draw(other, base()); }), HasSubstr("is no Z-Image transformer"));
+  std::ofstream(dir_ / "m.gguf") << "GGUF and more";
+  EXPECT_THAT(error_of([&] { draw((dir_ / "m.gguf").string(), base()); }), HasSubstr("GGUF file"));
+  const std::string vae = save("vae.safetensors", compvis_vae(""));
+  EXPECT_THAT(error_of([&] {
+                draw(snapshot(), {.weights_variant = "", .base_model = "", .transformer = vae});
+              }),
+              HasSubstr("holds no transformer; it holds vae"));
+  EXPECT_THAT(error_of([&] { draw(snapshot(), base()); }), HasSubstr("configurations of its own"));
+  EXPECT_THAT(error_of([&] { draw(vae, {.weights_variant = "", .base_model = vae}); }),
+              HasSubstr("--base-model"));
+}
+
+TEST_F(CheckpointTest, MissingAndMisshapenTensorsAreNamed) {
+  Tensors tensors = comfy_transformer("model.diffusion_model.");
+  tensors.erase("model.diffusion_model.layers.1.attention.qkv.weight");
+  EXPECT_THAT(error_of([&] { draw(save("a.safetensors", tensors), base()); }),
+              HasSubstr("tensor layers.1.attention.to_q.weight"));
+  tensors = comfy_transformer("");
+  tensors["layers.1.attention.qkv.weight"] = zeros({7, 5});
+  EXPECT_THAT(error_of([&] { draw(save("b.safetensors", tensors), base()); }),
+              HasSubstr("expected a number of rows that 3 divides"));
+  tensors = comfy_transformer("");
+  tensors["second.cap_embedder.0.weight"] = zeros({2});
+  EXPECT_THAT(error_of([&] { draw(save("c.safetensors", tensors), base()); }),
+              HasSubstr("more than one transformer"));
+}
+
+TEST(Inspect, NamesWhatASnapshotLacks) {
+  const TempDir dir;
+  const fs::path root = dir / "model";
+  fs::copy(snapshot(), root, fs::copy_options::recursive);
+  EXPECT_THAT(inspect_model(root), HasSubstr("\"is_complete\": true"));
+  Tensors vae = tensors_of("vae");
+  vae.erase("decoder.conv_in.bias");
+  vae["decoder.conv_out.bias"] = zeros({5});
+  vae["decoder.extra"] = zeros({1});
+  save_safetensors(root / "vae" / "diffusion_pytorch_model.safetensors", vae);
+  const std::string report = inspect_model(root);
+  EXPECT_THAT(report, HasSubstr("\"is_complete\": false"));
+  for (const char* name : {"decoder.conv_in.bias", "decoder.conv_out.bias", "decoder.extra"}) {
+    EXPECT_THAT(report, HasSubstr(name));
+  }
+}
+
+TEST(Pipeline, SwitchesBetweenModels) {
+  Pipeline pipeline(snapshot().string(), {.dtype = ComputeDtype::kF32, .threads = 1});
+  EXPECT_NE(error_of([&] { pipeline.use_model("/no/where"); }), "");
+  EXPECT_EQ(pipeline.compute_dtype(), "f32");
+  pipeline.use_model(snapshot().string(), {.dtype = ComputeDtype::kBf16});
+  EXPECT_EQ(pipeline.compute_dtype(), "bf16");
+}
+
+}  // namespace
+}  // namespace zimage

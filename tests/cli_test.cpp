@@ -200,7 +200,8 @@ TEST_F(CliTest, RefusesWrongUsageWithTwo) {
 }
 
 TEST_F(CliTest, FailsWithOneOnWhatIsNotThere) {
-  expect_error(draw({"-p", "a"}, "nowhere"), 1, "nowhere: no such folder");
+  expect_error(draw({"-p", "a"}, "./nowhere"), 1, "model ./nowhere: no such file or folder");
+  expect_error(draw({"-p", "a"}, "nowhere"), 1, "model nowhere is not known: expected turbo, ");
   expect_error(draw({"-p", "bad \xff text"}), 1, "UTF-8");
 }
 

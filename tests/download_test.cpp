@@ -1,0 +1,163 @@
+// The program against a hub: a model is named, fetched, drawn with, and found again.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <fstream>
+
+#include "fake_hub.h"
+#include "testing.h"
+
+namespace zimage {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+constexpr const char* kBase = "Tongyi-MAI/Z-Image";
+
+std::string text_of(const fs::path& path) {
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+struct Result {
+  int code;
+  std::string out, err;
+};
+
+class DownloadTest : public testing::Test {
+ protected:
+  DownloadTest() {
+    hub_.add_folder(test_data("pipeline/snapshot"));
+    // Base's shift, so that its preset and its schedule are drawn with.
+    std::string scheduler = text_of(test_data("pipeline/snapshot/scheduler/scheduler_config.json"));
+    const auto at = scheduler.find("\"shift\": 3.0");
+    if (at != scheduler.npos) scheduler.replace(at, 12, "\"shift\": 6.0");
+    hub_.add("scheduler/scheduler_config.json", scheduler);
+    hub_.add("README.md", "# words");
+  }
+
+  pid_t start(std::vector<std::string> args) {
+    args.insert(args.begin(), ZIMAGE_PROGRAM);
+    std::vector<char*> argv;
+    for (std::string& arg : args) argv.push_back(arg.data());
+    argv.push_back(nullptr);
+    std::vector<std::string> variables{"HF_ENDPOINT=" + hub_.url(),
+                                       "HF_HUB_CACHE=" + (dir_ / "hub").string(), "HF_TOKEN=t",
+                                       "OMP_WAIT_POLICY=passive"};
+    std::vector<char*> environment;
+    for (std::string& variable : variables) environment.push_back(variable.data());
+    environment.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    for (const auto& [fd, name] : {std::pair{1, "stdout"}, std::pair{2, "stderr"}}) {
+      posix_spawn_file_actions_addopen(&actions, fd, (dir_ / name).c_str(),
+                                       O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    }
+    posix_spawn_file_actions_addchdir_np(&actions, dir_.path().c_str());
+    pid_t pid = -1;
+    const int error =
+        posix_spawn(&pid, ZIMAGE_PROGRAM, &actions, nullptr, argv.data(), environment.data());
+    posix_spawn_file_actions_destroy(&actions);
+    check(error == 0, "cannot start " ZIMAGE_PROGRAM);
+    return pid;
+  }
+  Result finish(pid_t pid) const {
+    int status = 0;
+    waitpid(pid, &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), text_of(dir_ / "stdout"),
+            text_of(dir_ / "stderr")};
+  }
+  Result run(const std::vector<std::string>& args) { return finish(start(args)); }
+
+  TempDir dir_;
+  FakeHub hub_{kBase};
+};
+
+TEST_F(DownloadTest, BaseIsResolvedFetchedAndDrawnWithItsOwnDefaults) {
+  const Result result = run({"generate", "-m", kBase, "-p", "a cat", "-W", "64", "-H", "64", "-s",
+                             "3", "--seed", "1", "--json", "-o", "a.png"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto record = nlohmann::json::parse(result.out);
+  EXPECT_EQ(record.at("guidance").get<double>(), 4);
+  EXPECT_EQ(record.at("model"), kBase);
+  EXPECT_TRUE(fs::exists(dir_ / "a.png"));
+  EXPECT_FALSE(fs::exists(dir_ / "hub/models--Tongyi-MAI--Z-Image/snapshots" / FakeHub::kCommit /
+                          "README.md"));
+
+  const std::size_t asked = hub_.hub().requests().size();
+  EXPECT_EQ(
+      run({"generate", "-m", "base", "a cat", "-W", "64", "-H", "64", "-s", "1", "-o", "b.png"})
+          .code,
+      0);
+  EXPECT_EQ(hub_.hub().requests().size(), asked);  // what is cached needs no network
+  const auto models = nlohmann::json::parse(run({"models", "--json"}).out);
+  EXPECT_EQ(models.at(1).at("state"), "ready");
+  EXPECT_EQ(models.at(0).at("state"), "not downloaded");
+}
+
+TEST_F(DownloadTest, DryRunListsAndFetchesNothing) {
+  const Result result = run({"download", kBase, "--dry-run", "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto plan = nlohmann::json::parse(result.out);
+  EXPECT_EQ(plan.at("commit"), FakeHub::kCommit);
+  EXPECT_FALSE(plan.at("files").empty());
+  EXPECT_FALSE(fs::exists(dir_ / "hub"));
+}
+
+TEST_F(DownloadTest, AProgramKilledInTheMiddleIsGoneOnFrom) {
+  hub_.add("transformer/extra.safetensors", std::string(400000, 'x'), true);
+  hub_.on_cdn([](const ServerRequest& request, ServerAnswer& answer) {
+    if (request.target == "/transformer/extra.safetensors") answer.pause_ms = 20;
+  });
+  const pid_t pid = start({"download", kBase, "--no-progress"});
+  const fs::path blobs = dir_ / "hub/models--Tongyi-MAI--Z-Image/blobs";
+  const fs::path partial = blobs / (FakeHub::hash(std::string(400000, 'x'), true) + ".zimage-part");
+  for (int i = 0; i < 500; ++i) {
+    std::error_code error;
+    if (fs::file_size(partial, error) > 50000 && !error) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  kill(pid, SIGKILL);
+  EXPECT_EQ(finish(pid).code, -SIGKILL);
+  ASSERT_TRUE(fs::exists(partial));
+  EXPECT_NE(nlohmann::json::parse(run({"models", "--json"}).out).at(1).at("state"), "ready");
+
+  const Result again = run({"download", kBase, "--no-progress"});
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_THAT(again.out, HasSubstr(std::string("snapshots/") + FakeHub::kCommit + "\n"));
+  bool has_resumed = false;
+  for (const auto& request : hub_.cdn().requests()) {
+    has_resumed |=
+        request.target == "/transformer/extra.safetensors" && !request.header("range").empty();
+  }
+  EXPECT_TRUE(has_resumed);
+  EXPECT_FALSE(fs::exists(partial));
+}
+
+// Opt-in: ZIMAGE_TEST_HUB_PYTHON names a Python with huggingface_hub.
+TEST_F(DownloadTest, PythonsClientReadsOurCacheAndWeReadIts) {
+  const char* python = std::getenv("ZIMAGE_TEST_HUB_PYTHON");
+  if (python == nullptr) GTEST_SKIP() << "ZIMAGE_TEST_HUB_PYTHON is not set";
+  ASSERT_EQ(run({"download", kBase, "--no-progress"}).code, 0);
+  const std::string call =
+      str("HF_HUB_OFFLINE=1 HF_HUB_CACHE=", (dir_ / "hub").string(), " ", python,
+          " -c \"from huggingface_hub import snapshot_download as s; print(s('", kBase,
+          "', allow_patterns=['*.json', '*.safetensors']))\" > ", (dir_ / "python").string());
+  ASSERT_EQ(std::system(call.c_str()), 0);
+  EXPECT_THAT(text_of(dir_ / "python"), HasSubstr(FakeHub::kCommit));
+
+  // The other way round, as far as the client's files go: our record is taken away.
+  fs::remove_all(dir_ / "hub/models--Tongyi-MAI--Z-Image/trees");
+  const std::size_t asked = hub_.hub().requests().size();
+  EXPECT_EQ(
+      run({"generate", "-m", "base", "a", "-W", "64", "-H", "64", "-s", "1", "-o", "c.png"}).code,
+      0);
+  EXPECT_EQ(hub_.hub().requests().size(), asked);
+}
+
+}  // namespace
+}  // namespace zimage

@@ -33,7 +33,7 @@ void print_entry(const ModelEntry& entry) {
 }
 
 // An entry of an object, or an empty one of that kind.
-Json entry_or(const Json& json, const char* key, Json fallback) {
+Json entry_or(const Json& json, const char* key, const Json& fallback) {
   return json.contains(key) ? json.at(key) : fallback;
 }
 

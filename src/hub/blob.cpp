@@ -132,14 +132,15 @@ class Partial {
 
 std::string url_of(const Spec& spec, const std::string& commit, const File& file,
                    const Options& options) {
-  std::string path;
+  std::string url = str(options.endpoint, "/", spec.repo, "/resolve/", commit);
   std::size_t begin = 0;
   while (begin <= file.path.size()) {
     const std::size_t end = std::min(file.path.find('/', begin), file.path.size());
-    path += "/" + percent_encoded(file.path.substr(begin, end - begin));
+    url += '/';
+    url += percent_encoded(file.path.substr(begin, end - begin));
     begin = end + 1;
   }
-  return str(options.endpoint, "/", spec.repo, "/resolve/", commit, path);
+  return url;
 }
 
 // "bytes 100-199/200" begins at `begin`.

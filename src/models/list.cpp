@@ -39,7 +39,9 @@ void look_in_cache(ModelEntry& entry, const hub::Options& options) {
   if (!cached) return;
   entry.folder = cached->folder;
   entry.bytes = bytes_below(cached->folder);
-  entry.state = opens(cached->folder) ? "ready" : "incomplete";
+  const bool is_whole =
+      hub::find_cached({entry.id, ""}, hub::model_patterns(""), options).has_value();
+  entry.state = is_whole && opens(cached->folder) ? "ready" : "incomplete";
 }
 
 ModelEntry entry_of(const KnownModel& model, const hub::Options& options) {

@@ -147,6 +147,16 @@ TEST_F(CheckpointTest, SplitFilesReplaceComponentsAndMakeAFolder) {
   EXPECT_EQ(draw(dir_.path(), base()).pixels, expected.pixels);
   save("other.safetensors", compvis_vae("vae."));
   EXPECT_THAT(error_of([&] { draw(dir_.path(), base()); }), HasSubstr("both hold a vae"));
+  ModelOptions named = base();
+  named.vae = vae;
+  EXPECT_EQ(draw(dir_.path(), named).pixels, expected.pixels);
+}
+
+TEST_F(CheckpointTest, ASnapshotThatLacksAFileIsNoFolderOfCheckpoints) {
+  const fs::path root = dir_ / "model";
+  fs::copy(snapshot(), root, fs::copy_options::recursive);
+  fs::remove(root / "vae/config.json");
+  EXPECT_THAT(error_of([&] { draw(root); }), HasSubstr("vae/config.json is missing"));
 }
 
 TEST_F(CheckpointTest, ScaledEightBitFloatsAreMultipliedBack) {
@@ -211,10 +221,13 @@ TEST(Inspect, NamesWhatASnapshotLacks) {
   vae.erase("decoder.conv_in.bias");
   vae["decoder.conv_out.bias"] = zeros({5});
   vae["decoder.extra"] = zeros({1});
+  vae["decoder.conv_norm_out.bias"] =
+      empty(vae.at("decoder.conv_norm_out.bias").shape(), Dtype::kI8);
   save_safetensors(root / "vae" / "diffusion_pytorch_model.safetensors", vae);
   const std::string report = inspect_model(root);
   EXPECT_THAT(report, HasSubstr("\"is_complete\": false"));
-  for (const char* name : {"decoder.conv_in.bias", "decoder.conv_out.bias", "decoder.extra"}) {
+  for (const char* name : {"decoder.conv_in.bias", "decoder.conv_out.bias", "decoder.extra",
+                           "decoder.conv_norm_out.bias"}) {
     EXPECT_THAT(report, HasSubstr(name));
   }
 }

@@ -48,6 +48,7 @@ class DownloadTest : public testing::Test {
     std::vector<std::string> variables{"HF_ENDPOINT=" + hub_.url(),
                                        "HF_HUB_CACHE=" + (dir_ / "hub").string(), "HF_TOKEN=t",
                                        "OMP_WAIT_POLICY=passive"};
+    if (is_offline_) variables.emplace_back("HF_HUB_OFFLINE=1");
     std::vector<char*> environment;
     for (std::string& variable : variables) environment.push_back(variable.data());
     environment.push_back(nullptr);
@@ -74,6 +75,7 @@ class DownloadTest : public testing::Test {
   Result run(const std::vector<std::string>& args) { return finish(start(args)); }
 
   TempDir dir_;
+  bool is_offline_ = false;
   FakeHub hub_{kBase};
 };
 
@@ -97,6 +99,34 @@ TEST_F(DownloadTest, BaseIsResolvedFetchedAndDrawnWithItsOwnDefaults) {
   const auto models = nlohmann::json::parse(run({"models", "--json"}).out);
   EXPECT_EQ(models.at(1).at("state"), "ready");
   EXPECT_EQ(models.at(0).at("state"), "not downloaded");
+}
+
+TEST_F(DownloadTest, WithoutTheHubWhatIsThereIsUsedOrWhatLacksIsNamed) {
+  hub_.add("extra.safetensors", "not needed", true);
+  ASSERT_EQ(run({"download", kBase, "--no-progress"}).code, 0);
+  is_offline_ = true;
+  EXPECT_EQ(run({"download", kBase}).code, 0);
+  const fs::path folder =
+      dir_ / "hub/models--Tongyi-MAI--Z-Image/snapshots" / std::string(FakeHub::kCommit);
+  fs::remove(folder / "extra.safetensors");
+  const std::vector<std::string> draw{"generate", "-m", "base", "a", "-W", "64",
+                                      "-H",       "64", "-s",   "1", "-o", "c.png"};
+  EXPECT_EQ(run(draw).code, 0);
+  fs::remove(folder / "vae/config.json");
+  const Result result = run(draw);
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("vae/config.json is missing"));
+}
+
+TEST_F(DownloadTest, LooksWhatAModelIsBeforeItIsFetched) {
+  EXPECT_THAT(run({"download", kBase, "--weights-variant", "fp8"}).err,
+              HasSubstr("holds no weights of the variant fp8"));
+  EXPECT_NE(run({"download", kBase, "--weights-variant", "*"}).code, 0);
+  hub_.add("model_index.json", R"({"_class_name": "FluxPipeline"})");
+  EXPECT_THAT(run({"-m", kBase, "a cat"}).err, HasSubstr("_class_name is FluxPipeline"));
+  hub_.add("quantization.json", "{}");
+  EXPECT_THAT(run({"-m", kBase, "a cat"}).err, HasSubstr("cannot be drawn with yet"));
+  EXPECT_TRUE(hub_.cdn().requests().empty());
 }
 
 TEST_F(DownloadTest, DryRunListsAndFetchesNothing) {
@@ -124,7 +154,7 @@ TEST_F(DownloadTest, AProgramKilledInTheMiddleIsGoneOnFrom) {
   kill(pid, SIGKILL);
   EXPECT_EQ(finish(pid).code, -SIGKILL);
   ASSERT_TRUE(fs::exists(partial));
-  EXPECT_NE(nlohmann::json::parse(run({"models", "--json"}).out).at(1).at("state"), "ready");
+  EXPECT_EQ(nlohmann::json::parse(run({"models", "--json"}).out).at(1).at("state"), "incomplete");
 
   const Result again = run({"download", kBase, "--no-progress"});
   ASSERT_EQ(again.code, 0) << again.err;

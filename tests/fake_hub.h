@@ -87,7 +87,7 @@ class FakeHub {
   }
 
   static ServerAnswer content(const ServerRequest& request, const StoredFile& file) {
-    ServerAnswer answer{.headers = {{"ETag", "\"" + hash(file.content, file.is_lfs) + "\""}},
+    ServerAnswer answer{.headers = {{"ETag", str('"', hash(file.content, file.is_lfs), '"')}},
                         .body = file.content};
     const std::string range = request.header("range");
     if (!range.starts_with("bytes=")) return answer;

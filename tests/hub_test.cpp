@@ -102,7 +102,7 @@ TEST_F(HubTest, FetchesWhatMatchesAndKnowsWhatIsWhole) {
   download(plain);
   ASSERT_TRUE(cached(plain).has_value());
   EXPECT_TRUE(cached(plain)->is_known_whole);
-  EXPECT_FALSE(cached().has_value());
+  EXPECT_TRUE(cached()->is_known_partial);
   EXPECT_FALSE(cached(plain, "v2").has_value());
   EXPECT_TRUE(cached(plain, FakeHub::kCommit).has_value());
   EXPECT_THAT(error({"*.nothing"}), HasSubstr("holds no file that matches *.nothing"));
@@ -133,7 +133,9 @@ TEST_F(HubTest, GoesOnWhereALineBroke) {
   for (const auto& request : hub_.cdn().requests()) {
     if (request.target != "/transformer/model.safetensors") continue;
     ranges.push_back(request.header("range"));
-    if (!ranges.back().empty()) EXPECT_EQ(request.header("if-range"), "\"" + blob() + "\"");
+    if (!ranges.back().empty()) {
+      EXPECT_EQ(request.header("if-range"), str('"', blob(), '"'));
+    }
   }
   EXPECT_THAT(ranges, testing::ElementsAre("", "bytes=70000-", "bytes=140000-", "bytes=210000-"));
 }
@@ -155,9 +157,51 @@ TEST_F(HubTest, RefusesWrongBytesOfTheRightSize) {
   hub_.on_cdn([&](const ServerRequest&, ServerAnswer& answer) { answer.body[0] ^= 1; });
   EXPECT_THAT(error(), HasSubstr("does not have the hash of its listing"));
   EXPECT_FALSE(fs::exists(repo() / "blobs" / blob()));
-  EXPECT_FALSE(cached().has_value());
+  EXPECT_TRUE(cached()->is_known_partial);
   hub_.on_cdn({});
   EXPECT_EQ(text_of(download() / "transformer/model.safetensors"), big_);
+}
+
+TEST_F(HubTest, GivesUpWhenFewerBytesThanListedAreThere) {
+  hub_.on_cdn([&](const ServerRequest& request, ServerAnswer& answer) {
+    if (request.target != "/transformer/model.safetensors") return;
+    answer = {.body = big_.substr(0, 1000)};
+    if (!request.header("range").empty()) answer = {.status = 416, .body = ""};
+  });
+  EXPECT_THAT(error(), HasSubstr("org/name/transformer/model.safetensors"));
+  EXPECT_LT(hub_.cdn().requests().size(), 20u);
+}
+
+TEST_F(HubTest, RefusesEncodedBytes) {
+  hub_.on_cdn([](const ServerRequest&, ServerAnswer& answer) {
+    answer.headers["Content-Encoding"] = "gzip";
+  });
+  EXPECT_THAT(error(), HasSubstr("encoded as gzip"));
+}
+
+TEST_F(HubTest, RefusesAnotherCommitThanTheOneAskedFor) {
+  hub_.on_hub([](const ServerRequest& request, ServerAnswer& answer) {
+    if (request.target.find("/revision/") == std::string::npos) return;
+    answer = {.body = nlohmann::json{{"sha", std::string(40, 'b')}}.dump()};
+  });
+  EXPECT_THAT(error({}, FakeHub::kCommit), HasSubstr("asked for was"));
+}
+
+TEST_F(HubTest, FetchesNoBytesThatAnotherCommitBrought) {
+  download();
+  fs::remove_all(repo() / "snapshots");
+  const std::size_t before = hub_.cdn().requests().size();
+  EXPECT_EQ(text_of(download() / "transformer/model.safetensors"), big_);
+  EXPECT_EQ(hub_.cdn().requests().size(), before);
+}
+
+TEST_F(HubTest, StopsItsWorkersWhenTheProgressCannotBeShown) {
+  hub_.on_cdn([](const ServerRequest&, ServerAnswer& answer) { answer.pause_ms = 50; });
+  const hub::Spec spec{"org/name", ""};
+  EXPECT_THROW(hub::download(spec, hub::list_files(spec, options()), {}, options(),
+                             [](const hub::Progress&) { throw Cancelled("stop"); }),
+               Cancelled);
+  EXPECT_FALSE(fs::exists(repo() / "blobs" / blob()));
 }
 
 TEST_F(HubTest, RefusesMoreBytesThanListed) {
@@ -194,7 +238,7 @@ TEST_F(HubTest, SaysInWordsWhatIsRefused) {
     });
     return error();
   };
-  EXPECT_THAT(answering(401, "RepoNotFound"), HasSubstr("HF_TOKEN"));
+  EXPECT_THAT(answering(401, "RepoNotFound"), HasSubstr("the token in use (HF_TOKEN"));
   EXPECT_THAT(answering(401, "RepoNotFound"), HasSubstr("local snapshot"));
   EXPECT_THAT(answering(403, "GatedRepo"), HasSubstr("accept the terms at"));
   EXPECT_THAT(answering(404, ""), HasSubstr("not found"));
@@ -235,10 +279,12 @@ TEST_F(HubTest, RefusesListingsThatMakeNoSense) {
   EXPECT_THAT(with_tree("{}"), HasSubstr("no array"));
   EXPECT_THAT(with_tree("[{}]"), HasSubstr("lacks path, oid or size"));
   EXPECT_THAT(with_tree(R"([{"type":"file","path":"a","size":-1,"oid":"x"}])"),
-              Not(HasSubstr("crash")));
+              HasSubstr("org/name: the hub's entry of a: the size is -1"));
+  EXPECT_THAT(with_tree(R"([{"type":"file","path":"a","size":1e30,"oid":"x"}])"),
+              HasSubstr("expected a number of bytes"));
   EXPECT_THAT(with_tree(R"([{"type":"file","path":"a","size":1,"oid":"../../x"}])"),
               HasSubstr("hexadecimal digits"));
-  EXPECT_NE(with_tree(std::string(100000, '[')), "");
+  EXPECT_THAT(with_tree(std::string(100000, '[')), HasSubstr("nested"));
 }
 
 TEST_F(HubTest, RefusesEndlessAndForeignRedirects) {

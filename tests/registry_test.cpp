@@ -41,6 +41,7 @@ TEST(Preset, IsChosenByNameWhenNothingElseTells) {
   EXPECT_THAT(choose_family("example/local-base-path", {}).note, HasSubstr("unknown model"));
   EXPECT_EQ(choose_family("Tongyi-MAI/Z-Image", {}).family, Family::kBase);
   EXPECT_EQ(choose_family("Tongyi-MAI/Z-Image", {}).note, "");
+  EXPECT_FALSE(family_of_metadata("").has_value());  // not what the current folder says
 }
 
 TEST(ModelSpec, TellsKindsOfNamesApart) {

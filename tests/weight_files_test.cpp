@@ -90,6 +90,11 @@ TEST_F(WeightFilesTest, SortsShardsByNumberAndMissesNone) {
                           "model-00003-of-00003.safetensors"));
 }
 
+TEST_F(WeightFilesTest, NeverMixesShardsOfDifferentSets) {
+  add({"model-00001-of-00002.safetensors", "model-00002-of-00003.safetensors"});
+  EXPECT_THAT(error_of([&] { return find(); }), HasSubstr("are shards of different sets"));
+}
+
 TEST_F(WeightFilesTest, RefusesAnIndexThatLacksAShardAndPassesOneThatLacksAll) {
   add({"model.safetensors"});
   add_index("model.safetensors.index.json",

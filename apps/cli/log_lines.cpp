@@ -1,7 +1,6 @@
 #include "log_lines.h"
 
-#include <iostream>
-#include <mutex>
+#include <string>
 
 #include "zimage/log.h"
 
@@ -9,11 +8,8 @@ namespace zimage::cli {
 
 LogLines::LogLines(ProgressDisplay& display) {
   set_log_sink([&display](LogLevel level, std::string_view message) {
-    static std::mutex mutex;  // downloads log from several threads
-    const std::lock_guard lock(mutex);
-    display.clear();
     if (level == LogLevel::kInfo && !display.is_enabled()) return;
-    std::cerr << (level == LogLevel::kWarning ? "warning: " : "") << message << std::endl;
+    display.print((level == LogLevel::kWarning ? "warning: " : "") + std::string(message));
   });
 }
 

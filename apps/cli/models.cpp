@@ -48,6 +48,7 @@ void print_dtypes(const Json& component) {
 void print_faults(const Json& component) {
   const Json missing = entry_or(component, "missing", Json::array());
   const Json mismatched = entry_or(component, "mismatched", Json::array());
+  const Json unreadable = entry_or(component, "unreadable", Json::array());
   const Json surplus = entry_or(component, "surplus", Json::array());
   for (const auto& name : missing) {
     std::cout << "    missing: " << name.get<std::string>() << '\n';
@@ -56,6 +57,10 @@ void print_faults(const Json& component) {
     std::cout << "    " << m.at("name").get<std::string>() << " is "
               << m.at("shape").get<std::string>() << ", expected "
               << m.at("expected").get<std::string>() << '\n';
+  }
+  for (const auto& tensor : unreadable) {
+    std::cout << "    " << tensor.at("name").get<std::string>() << " is "
+              << tensor.at("dtype").get<std::string>() << ", expected floating-point numbers\n";
   }
   for (const auto& name : surplus) {
     std::cout << "    surplus: " << name.get<std::string>() << '\n';

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <string>
+#include <iostream>
 
 #include "parse.h"
 
@@ -72,6 +72,7 @@ void ProgressDisplay::draw_bar(const Progress& p) {
 
 void ProgressDisplay::show(const Progress& p) {
   if (!is_enabled_) return;
+  const std::lock_guard lock(mutex_);
   const bool is_new_stage = p.stage != Stage::kDenoising || p.step == 0;
   if (is_new_stage) stage_start_ = Clock::now();
   if (p.stage == Stage::kDenoising && is_terminal_) {
@@ -91,6 +92,7 @@ void ProgressDisplay::show(const Progress& p) {
 
 void ProgressDisplay::show(const DownloadProgress& p) {
   if (!is_enabled_) return;
+  const std::lock_guard lock(mutex_);
   if (download_start_ == Clock::time_point{}) {
     download_start_ = Clock::now();
     download_before_ = p.bytes_done;
@@ -113,7 +115,18 @@ void ProgressDisplay::show(const DownloadProgress& p) {
   has_bar_ = is_terminal_;
 }
 
+void ProgressDisplay::print(const std::string& line) {
+  const std::lock_guard lock(mutex_);
+  wipe_bar();
+  std::cerr << line << std::endl;
+}
+
 void ProgressDisplay::clear() {
+  const std::lock_guard lock(mutex_);
+  wipe_bar();
+}
+
+void ProgressDisplay::wipe_bar() {
   if (has_bar_) std::fputs("\r\033[K", stderr);
   has_bar_ = false;
 }

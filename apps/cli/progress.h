@@ -1,19 +1,22 @@
 #pragma once
 
 #include <chrono>
+#include <mutex>
+#include <string>
 
 #include "zimage/pipeline.h"
 
 namespace zimage::cli {
 
 // Shows stages and steps on stderr: a bar with time per step and ETA on a terminal, which is wiped
-// when other lines are to appear, and one plain line a step elsewhere.
+// when other lines are to appear, and one plain line a step elsewhere. Any thread may call it.
 class ProgressDisplay {
  public:
   explicit ProgressDisplay(bool is_enabled);
   ~ProgressDisplay() { clear(); }
   void show(const Progress& progress);
   void show(const DownloadProgress& progress);
+  void print(const std::string& line);  // above the bar
   void clear();
   bool is_enabled() const { return is_enabled_; }
 
@@ -21,7 +24,9 @@ class ProgressDisplay {
   using Clock = std::chrono::steady_clock;
   double seconds_per_step(int step) const;
   void draw_bar(const Progress& progress);
+  void wipe_bar();
 
+  std::mutex mutex_;  // of all below
   bool is_enabled_, is_terminal_, has_bar_ = false;
   Clock::time_point download_start_{}, download_shown_{};
   std::uint64_t download_before_ = 0;  // bytes that an earlier try left

@@ -19,12 +19,12 @@ struct DownloadProgress {
 // ("turbo", "base", "turbo-8bit", "demo"), a hub id with or without ":revision", a snapshot folder,
 // a .safetensors file, or a folder of such files. An existing path wins over everything else.
 struct ModelOptions {
-  std::string weights_variant;  // "fp16", "bf16", ...; empty: the plain files
+  std::string weights_variant = {};  // "fp16", "bf16", ...; empty: the plain files
   // Where configurations, tokenizer and missing weights come from when the model is a file; empty:
   // the published model of the family that the file's name tells.
-  std::string base_model;
+  std::string base_model = {};
   // Checkpoint files that replace a component's weights; empty: the model's own.
-  std::filesystem::path transformer, text_encoder, vae;
+  std::filesystem::path transformer = {}, text_encoder = {}, vae = {};
   std::function<void(const DownloadProgress&)> on_download = {};
   std::function<bool()> is_cancelled = {};  // true makes a download throw Cancelled
 };

@@ -57,8 +57,8 @@ struct GenerateOptions {
 
 struct PipelineOptions {
   ComputeDtype dtype = ComputeDtype::kAuto;
-  int threads = 0;     // 0: all processors this process may use; in force during generate()
-  ModelOptions model;  // how the model is found
+  int threads = 0;          // 0: all processors this process may use; in force during generate()
+  ModelOptions model = {};  // how the model is found
 };
 
 // Text to image. Components are resident one after the other; weights are mapped, not read.

@@ -42,17 +42,21 @@ double seconds_asked_for(const HttpResponse& response) {
     throw Error(str(spec.repo, " has no revision ", printable(revision), " on ", options.endpoint));
   }
   if (code == "EntryNotFound") throw Error(str(what, " is not on ", options.endpoint));
+  const std::string message = response.header("x-error-message");
+  const std::string told = message.empty() ? "" : ", \"" + printable(message) + "\"";
   if (response.status == 401 || response.status == 403) {
-    throw Error(str(what, ": ", options.endpoint, " refuses access (HTTP ", response.status,
-                    "): no such model, or a private one; set HF_TOKEN to a token that may read it, "
-                    "or give a local snapshot folder"));
+    throw Error(str(what, ": ", options.endpoint, " refuses access (HTTP ", response.status, told,
+                    "): no such model, or a private one; ",
+                    options.token.empty()
+                        ? "set HF_TOKEN to a token that may read it"
+                        : "the token in use (HF_TOKEN or a token file) may have expired or may not "
+                          "read it, renew or unset it",
+                    ", or give a local snapshot folder"));
   }
   if (response.status == 404) {
     throw Error(str(what, ": not found on ", options.endpoint, " (HTTP 404); check the name"));
   }
-  const std::string message = response.header("x-error-message");
-  throw Error(str(what, ": ", options.endpoint, " answers with HTTP ", response.status,
-                  message.empty() ? "" : ": ", printable(message)));
+  throw Error(str(what, ": ", options.endpoint, " answers with HTTP ", response.status, told));
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "hub/ask.h"
 #include "hub/cache.h"
 #include "hub/digest.h"
+#include "io/file.h"
 #include "io/open_file.h"
 #include "io/printable.h"
 
@@ -53,6 +54,10 @@ class BlobLock {
  private:
   FileHandle handle_;  // closing it gives the lock back
 };
+
+std::span<const std::byte> as_bytes(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
 
 std::string content_of(const fs::path& path) {
   std::ifstream in(path);
@@ -161,6 +166,10 @@ void receive(const Spec& spec, const std::string& commit, const File& file, Part
   request.on_headers = [&](const HttpResponse& response) {
     is_wanted = response.status == 200 || response.status == 206;
     if (!is_wanted) return;
+    const std::string encoding = response.header("content-encoding");
+    check(encoding.empty() || encoding == "identity", printable(file.path),
+          ": the answer is encoded as ", printable(encoding),
+          ", expected the file's own bytes; is a proxy in between?");
     const bool goes_on =
         response.status == 206 && begins_at(response.header("content-range"), request.range_begin);
     if (!goes_on && partial.size() > 0) {
@@ -171,7 +180,7 @@ void receive(const Spec& spec, const std::string& commit, const File& file, Part
           printable(response.header("content-range")), ", expected bytes from ",
           request.range_begin, " on");
     const std::string etag = response.header("etag");
-    std::ofstream(etag_path(blob)) << (etag.starts_with('"') ? etag : "");
+    write_file(etag_path(blob), as_bytes(etag.starts_with('"') ? etag : ""));
   };
   request.on_body = [&](std::span<const std::byte> bytes) {
     if (!is_wanted) return;
@@ -190,7 +199,13 @@ void receive(const Spec& spec, const std::string& commit, const File& file, Part
 
 }  // namespace
 
-std::uint64_t partial_bytes(const Spec& spec, const File& file, const Options& options) {
+bool has_blob(const Spec& spec, const File& file, const Options& options) {
+  std::error_code error;
+  return fs::file_size(blob_path(spec, file, options), error) == file.size && !error;
+}
+
+std::uint64_t bytes_there(const Spec& spec, const File& file, const Options& options) {
+  if (has_blob(spec, file, options)) return file.size;
   std::error_code error;
   const auto size = fs::file_size(partial_path(blob_path(spec, file, options)), error);
   return error || size > file.size ? 0 : size;
@@ -202,12 +217,11 @@ void fetch_blob(const Spec& spec, const std::string& commit, const File& file,
   const fs::path blob = blob_path(spec, file, options);
   create_folders(blob.parent_path());
   const BlobLock lock(spec, file, options);
-  std::error_code error;
-  if (fs::file_size(blob, error) == file.size && !error) return;  // another program's work
+  if (has_blob(spec, file, options)) return;  // another program's work
   Partial partial(blob, file);
   double pause = options.retry_seconds;
+  std::uint64_t furthest = partial.size();
   for (int tries = 1, wrong = 0;; ++tries) {
-    const std::uint64_t before = partial.size();
     try {
       if (!partial.is_complete()) {
         receive(spec, commit, file, partial, blob, options, on_bytes);
@@ -219,7 +233,11 @@ void fetch_blob(const Spec& spec, const std::string& commit, const File& file,
             "; nothing was kept, try again later");
       log_warning(printable(file.path), ": the bytes received have a wrong hash; once more");
     } catch (const TransportError& failure) {
-      if (partial.size() > before) tries = 1, pause = options.retry_seconds;  // it does get on
+      if (partial.size() > furthest) {  // it does get on
+        tries = 1;
+        pause = options.retry_seconds;
+        furthest = partial.size();
+      }
       check(tries < kTries, spec.repo, "/", printable(file.path), ": ", failure.what(),
             "; what was received stays for the next try");
       const double seconds = std::max(pause, failure.seconds());

@@ -13,7 +13,7 @@ namespace zimage::hub {
 void fetch_blob(const Spec& spec, const std::string& commit, const File& file,
                 const Options& options, const std::function<void(std::int64_t)>& on_bytes);
 
-// Bytes that an earlier try left.
-std::uint64_t partial_bytes(const Spec& spec, const File& file, const Options& options);
+// Bytes in blobs/ already: of the whole file, or of what an earlier try left.
+std::uint64_t bytes_there(const Spec& spec, const File& file, const Options& options);
 
 }  // namespace zimage::hub

@@ -3,10 +3,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "core/check.h"
+#include "hub/hub_json.h"
 #include "io/file.h"
 
 namespace zimage::hub {
@@ -41,7 +44,7 @@ std::optional<std::uint64_t> size_at(const fs::path& path) {
   return size;
 }
 
-std::optional<std::string> first_snapshot(const Spec& spec, const Options& options) {
+std::vector<std::string> snapshots(const Spec& spec, const Options& options) {
   std::vector<std::string> commits;
   std::error_code error;
   for (fs::directory_iterator it(repo_folder(spec, options) / "snapshots", error), end;
@@ -50,8 +53,21 @@ std::optional<std::string> first_snapshot(const Spec& spec, const Options& optio
       commits.push_back(std::move(name));
     }
   }
-  if (commits.empty()) return {};
-  return *std::min_element(commits.begin(), commits.end());
+  std::sort(commits.begin(), commits.end());
+  return commits;
+}
+
+// Of no other thread, process or container that shares the cache.
+std::string unique_name() {
+  static std::atomic<unsigned> count = 0;
+  static const unsigned of_process = std::random_device()();
+  return str(".zimage-", getpid(), "-", of_process, "-", count++);
+}
+
+// FAT and some network file systems.
+bool has_no_links(const std::error_code& error) {
+  return error == std::errc::operation_not_permitted || error == std::errc::not_supported ||
+         error == std::errc::operation_not_supported || error == std::errc::function_not_supported;
 }
 
 }  // namespace
@@ -73,12 +89,12 @@ fs::path snapshot_of(const Spec& spec, const std::string& commit, const Options&
   return repo_folder(spec, options) / "snapshots" / commit;
 }
 
-std::optional<std::string> cached_commit(const Spec& spec, const Options& options) {
-  if (is_commit(spec.revision)) return spec.revision;
+std::vector<std::string> cached_commits(const Spec& spec, const Options& options) {
+  if (is_commit(spec.revision)) return {spec.revision};
   std::ifstream file(repo_folder(spec, options) / "refs" / revision_of(spec));
   std::string commit;
-  if (file >> commit && is_commit(commit)) return commit;
-  if (spec.revision.empty()) return first_snapshot(spec, options);
+  if (file >> commit && is_commit(commit)) return {commit};
+  if (spec.revision.empty()) return snapshots(spec, options);
   return {};
 }
 
@@ -94,8 +110,7 @@ std::optional<Listing> read_tree(const Spec& spec, const std::string& commit,
   if (!fs::is_regular_file(path, error)) return {};
   try {
     const auto bytes = read_file(path, kMaxTreeBytes);
-    const auto json = nlohmann::json::parse(
-        std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+    const auto json = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     if (json.at("format_version") != 1) return {};
     Listing listing{.commit = commit, .files = {}};
     for (const auto& [name, entry] : json.at("files").items()) {
@@ -103,7 +118,7 @@ std::optional<Listing> read_tree(const Spec& spec, const std::string& commit,
       file.is_lfs = entry.contains("lfs_sha256") && entry.at("lfs_sha256").is_string();
       file.git_sha1 = entry.at("blob_id").get<std::string>();
       file.blob = file.is_lfs ? entry.at("lfs_sha256").get<std::string>() : file.git_sha1;
-      file.size = entry.at(file.is_lfs ? "lfs_size" : "size").get<std::uint64_t>();
+      file.size = size_in(entry.at(file.is_lfs ? "lfs_size" : "size"), name);
       listing.files.push_back(std::move(file));
     }
     return listing;
@@ -126,21 +141,35 @@ void write_tree(const Spec& spec, const Listing& listing, const Options& options
   write_text(tree_path(spec, listing.commit, options), tree.dump(2));
 }
 
-std::optional<CachedSnapshot> find_cached(const Spec& spec, const Patterns& patterns,
-                                          const Options& options) {
-  const auto commit = cached_commit(spec, options);
-  if (!commit) return {};
-  CachedSnapshot snapshot{snapshot_of(spec, *commit, options), *commit, false};
+namespace {
+
+std::optional<CachedSnapshot> snapshot_at(const Spec& spec, const std::string& commit,
+                                          const Patterns& patterns, const Options& options) {
+  CachedSnapshot snapshot{.folder = snapshot_of(spec, commit, options), .commit = commit};
   std::error_code error;
   if (!fs::is_directory(snapshot.folder, error)) return {};
-  const auto tree = read_tree(spec, *commit, options);
+  const auto tree = read_tree(spec, commit, options);
   if (!tree) return snapshot;
   snapshot.is_known_whole =
       std::all_of(tree->files.begin(), tree->files.end(), [&](const File& file) {
-        return !matches(patterns, file.path) || is_cached(spec, *commit, file, options);
+        return !matches(patterns, file.path) || is_cached(spec, commit, file, options);
       });
-  if (!snapshot.is_known_whole) return {};
+  snapshot.is_known_partial = !snapshot.is_known_whole;
   return snapshot;
+}
+
+}  // namespace
+
+std::optional<CachedSnapshot> find_cached(const Spec& spec, const Patterns& patterns,
+                                          const Options& options) {
+  std::optional<CachedSnapshot> best;
+  for (const std::string& commit : cached_commits(spec, options)) {
+    auto snapshot = snapshot_at(spec, commit, patterns, options);
+    if (!snapshot) continue;
+    if (snapshot->is_known_whole) return snapshot;
+    if (!best || (best->is_known_partial && !snapshot->is_known_partial)) best = snapshot;
+  }
+  return best;
 }
 
 bool is_cached(const Spec& spec, const std::string& commit, const File& file,
@@ -154,15 +183,15 @@ void link_into_snapshot(const Spec& spec, const std::string& commit, const File&
   const fs::path blob = repo_folder(spec, options) / "blobs" / file.blob;
   create_folders(place.parent_path());
   const fs::path target = blob.lexically_relative(place.parent_path());
-  const fs::path temporary =
-      place.parent_path() / (".zimage-" + std::to_string(getpid()) + "-" + file.blob.substr(0, 16));
+  const fs::path temporary = place.parent_path() / unique_name();
   std::error_code error;
-  fs::remove(temporary, error);
   fs::create_symlink(target, temporary, error);
-  if (error) {
-    fs::rename(blob, place, error);
-  } else {
+  if (!error) {
     fs::rename(temporary, place, error);
+    std::error_code ignored;
+    if (error) fs::remove(temporary, ignored);
+  } else if (has_no_links(error)) {
+    fs::rename(blob, place, error);
   }
   check(!error, place.string(), ": cannot put the file here: ", error.message());
 }

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "hub/hub.h"
 
@@ -11,8 +12,9 @@ namespace zimage::hub {
 // models--ORG--NAME in the cache.
 std::filesystem::path repo_folder(const Spec& spec, const Options& options);
 
-// The commit of the revision, from its name or from refs/.
-std::optional<std::string> cached_commit(const Spec& spec, const Options& options);
+// The commit of the revision, from its name or from refs/; without a revision and without refs/main
+// all that are there, sorted.
+std::vector<std::string> cached_commits(const Spec& spec, const Options& options);
 void write_ref(const Spec& spec, const std::string& commit, const Options& options);
 
 // The listing kept beside the snapshots, in the Python client's format.
@@ -25,7 +27,7 @@ void write_tree(const Spec& spec, const Listing& listing, const Options& options
 void link_into_snapshot(const Spec& spec, const std::string& commit, const File& file,
                         const Options& options);
 
-// Creates folders; a link in their place, or a file, is an error.
+// Creates folders; a file in their place is an error.
 void create_folders(const std::filesystem::path& folder);
 
 }  // namespace zimage::hub

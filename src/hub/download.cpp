@@ -51,26 +51,41 @@ class Crew {
   }
 
   void run(const Options& given, const std::function<void(const Progress&)>& on_progress) {
-    std::vector<std::jthread> workers;
-    const int count = std::min(options_.parallel_files, static_cast<int>(files_.size()));
-    running_ = count;
-    for (int i = 0; i < count; ++i) workers.emplace_back([this] { work(); });
-    std::unique_lock lock(mutex_);
-    while (running_ > 0) {
-      changed_.wait_for(lock, std::chrono::milliseconds(100));
-      if (given.is_cancelled && given.is_cancelled()) is_cancelled_ = true;
-      const Progress progress = progress_now();
-      lock.unlock();
-      if (on_progress) on_progress(progress);
-      lock.lock();
+    {
+      std::vector<std::jthread> workers;
+      try {
+        start(workers);
+        while (is_running()) {
+          if (given.is_cancelled && given.is_cancelled()) is_cancelled_ = true;
+          if (on_progress) on_progress(progress_now());
+        }
+        if (on_progress) on_progress(progress_now());
+      } catch (...) {
+        is_cancelled_ = true;  // else the workers, which are waited for here, would fetch all
+        throw;
+      }
     }
-    lock.unlock();
-    workers.clear();
     if (failure_) std::rethrow_exception(failure_);
     if (is_cancelled_) throw Cancelled("cancelled");
   }
 
  private:
+  void start(std::vector<std::jthread>& workers) {
+    const int count = std::min(options_.parallel_files, static_cast<int>(files_.size()));
+    for (int i = 0; i < count; ++i) {
+      const std::lock_guard lock(mutex_);
+      workers.emplace_back([this] { work(); });
+      ++running_;
+    }
+  }
+
+  // After a tenth of a second, or as soon as a worker is done.
+  bool is_running() {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, std::chrono::milliseconds(100));
+    return running_ > 0;
+  }
+
   Progress progress_now() const {
     const std::int64_t done = std::max<std::int64_t>(0, bytes_done_);
     return {files_done_, static_cast<int>(files_.size()), static_cast<std::uint64_t>(done), total_};
@@ -91,7 +106,7 @@ class Crew {
   }
 
   void fetch(const File& file) {
-    bytes_done_ += static_cast<std::int64_t>(partial_bytes(spec_, file, options_));
+    bytes_done_ += static_cast<std::int64_t>(bytes_there(spec_, file, options_));
     fetch_blob(spec_, listing_.commit, file, options_,
                [this](std::int64_t bytes) { bytes_done_ += bytes; });
     link_into_snapshot(spec_, listing_.commit, file, options_);
@@ -125,7 +140,7 @@ fs::path download(const Spec& spec, const Listing& listing, const Patterns& patt
     has_match = true;
     if (is_cached(spec, listing.commit, file, options)) continue;
     missing.push_back(&file);
-    bytes += file.size - partial_bytes(spec, file, options);
+    bytes += file.size - bytes_there(spec, file, options);
   }
   std::string wanted;
   for (const std::string& pattern : patterns) wanted += (wanted.empty() ? "" : ", ") + pattern;

@@ -1,4 +1,6 @@
 #include <fnmatch.h>
+#include <pwd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -24,24 +26,40 @@ bool is_on(const char* name) {
   return value == "1" || value == "ON" || value == "YES" || value == "TRUE";
 }
 
-fs::path expanded(const std::string& text) {
-  if (text.starts_with("~/")) return fs::path(variable("HOME")) / text.substr(2);
-  return text;
+// Empty when neither HOME (services often have none) nor the system knows it.
+fs::path home() {
+  if (const auto folder = variable("HOME"); !folder.empty()) return folder;
+  const passwd* user = getpwuid(getuid());
+  return user != nullptr && user->pw_dir != nullptr ? user->pw_dir : "";
 }
 
+fs::path in_home(const std::string& path) {
+  const fs::path folder = home();
+  return folder.empty() ? folder : folder / path;
+}
+
+fs::path expanded(const std::string& text) {
+  return text.starts_with("~/") ? in_home(text.substr(2)) : fs::path(text);
+}
+
+// Empty without a home.
 fs::path home_of_hub() {
-  if (const auto home = variable("HF_HOME"); !home.empty()) return expanded(home);
+  if (const auto folder = variable("HF_HOME"); !folder.empty()) return expanded(folder);
   if (const auto xdg = variable("XDG_CACHE_HOME"); !xdg.empty()) {
     return expanded(xdg) / "huggingface";
   }
-  return fs::path(variable("HOME")) / ".cache" / "huggingface";
+  return in_home(".cache/huggingface");
 }
 
 fs::path cache_folder() {
   for (const char* name : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"}) {
     if (const auto folder = variable(name); !folder.empty()) return expanded(folder);
   }
-  return home_of_hub() / "hub";
+  const fs::path folder = home_of_hub();
+  check(!folder.empty(),
+        "HOME is not set, so that there is no place for the cache of models; "
+        "set HF_HUB_CACHE");
+  return folder / "hub";
 }
 
 std::string first_word(const fs::path& path) {
@@ -62,8 +80,8 @@ std::string find_token() {
   }
   std::vector<fs::path> places;
   if (const auto path = variable("HF_TOKEN_PATH"); !path.empty()) places.push_back(expanded(path));
-  places.push_back(home_of_hub() / "token");
-  places.push_back(fs::path(variable("HOME")) / ".huggingface" / "token");
+  if (const auto folder = home_of_hub(); !folder.empty()) places.push_back(folder / "token");
+  places.push_back(in_home(".huggingface/token"));
   for (const fs::path& place : places) {
     if (std::string word = first_word(place); !word.empty()) return word;
   }

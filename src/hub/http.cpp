@@ -13,11 +13,13 @@ namespace {
 
 constexpr int kMaxRedirects = 10;
 constexpr std::size_t kMaxHeaderBytes = std::size_t{256} << 10;
+constexpr std::size_t kMaxUnwantedBytes = std::size_t{1} << 20;  // behind a status that is no 2xx
 
 struct Transfer {
   const HttpRequest& request;
   HttpResponse response;
   std::size_t header_bytes = 0;
+  std::size_t unwanted_bytes = 0;
   bool has_body_begun = false;
   std::exception_ptr failure;  // C code must not see exceptions
 };
@@ -49,6 +51,10 @@ bool is_redirect(long status) { return status >= 300 && status < 400 && status !
 
 std::size_t on_data(char* data, std::size_t size, std::size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
+  if (transfer.response.status < 200 || transfer.response.status >= 300) {
+    transfer.unwanted_bytes += size * count;
+    if (transfer.unwanted_bytes > kMaxUnwantedBytes) return CURL_WRITEFUNC_ERROR;
+  }
   if (is_redirect(transfer.response.status)) return size * count;
   try {
     if (!transfer.has_body_begun && transfer.request.on_headers) {

@@ -55,14 +55,14 @@ Listing list_files(const Spec& spec, const Options& options);
 struct CachedSnapshot {
   std::filesystem::path folder;
   std::string commit;
-  // The commit's listing is in the cache and every file that matches is there in full. Without a
-  // listing (caches of older clients) nothing is known, and the caller looks for itself.
-  bool is_known_whole;
+  // By the commit's listing in the cache, every file that matches is there in full, or some lack.
+  // Without a listing (caches of older clients) neither is known: the caller looks for itself.
+  bool is_known_whole = false, is_known_partial = false;
 };
 
-// No network. Nothing when the revision is not cached, or is known to lack files. A revision that
-// was asked for is never replaced by another; without one, and without refs/main, the first
-// snapshot by name counts.
+// No network. Nothing when the revision is not cached. A revision that was asked for is never
+// replaced by another; without one, and without refs/main, the first snapshot by name counts that
+// is whole, else the first.
 std::optional<CachedSnapshot> find_cached(const Spec& spec, const Patterns& patterns,
                                           const Options& options);
 
@@ -75,6 +75,8 @@ std::filesystem::path snapshot_of(const Spec& spec, const std::string& commit,
                                   const Options& options);
 bool is_cached(const Spec& spec, const std::string& commit, const File& file,
                const Options& options);
+// Whether the file's bytes are in the cache, under whatever commit.
+bool has_blob(const Spec& spec, const File& file, const Options& options);
 
 // Fetches what is missing of the files that match and returns the snapshot's folder. Files appear
 // by rename once their hash is verified; what was received of others stays for the next try, also

@@ -5,6 +5,7 @@
 #include "core/check.h"
 #include "hub/ask.h"
 #include "hub/hub.h"
+#include "hub/hub_json.h"
 #include "io/printable.h"
 
 namespace zimage::hub {
@@ -40,10 +41,12 @@ bool stays_inside(const std::string& path) {
 
 Json parsed(const std::string& text, const Spec& spec, const Options& options) {
   try {
-    return Json::parse(text);
+    return parse_json(text);
   } catch (const Json::exception&) {
     throw Error(
         str(spec.repo, ": the answer of ", options.endpoint, " is no JSON; is HF_ENDPOINT a hub?"));
+  } catch (const Error& error) {
+    throw Error(str(spec.repo, ": the answer of ", options.endpoint, ": ", error.what()));
   }
 }
 
@@ -52,13 +55,14 @@ File file_of(const Json& entry, const Spec& spec) {
   file.path = entry.at("path").get<std::string>();
   check(stays_inside(file.path), spec.repo, ": the hub lists ", printable(file.path),
         ", which is no path inside the model's folder");
+  const std::string where = str(spec.repo, ": the hub's entry of ", printable(file.path));
   file.git_sha1 = entry.at("oid").get<std::string>();
-  file.size = entry.at("size").get<std::uint64_t>();
+  file.size = size_in(entry.at("size"), where);
   file.blob = file.git_sha1;
   file.is_lfs = entry.contains("lfs") && entry.at("lfs").is_object();
   if (file.is_lfs) {
     file.blob = entry.at("lfs").at("oid").get<std::string>();
-    file.size = entry.at("lfs").at("size").get<std::uint64_t>();
+    file.size = size_in(entry.at("lfs").at("size"), where);
   }
   check(is_hex(file.blob, file.is_lfs ? 64 : 40) && is_hex(file.git_sha1, 40), spec.repo,
         ": the hub gives ", printable(file.path), " the hash ", printable(file.blob), ", expected ",
@@ -102,14 +106,17 @@ std::string commit_of(const Spec& spec, const Options& options) {
   const auto sha = answer.is_object() ? answer.value("sha", Json()) : Json();
   check(sha.is_string() && is_hex(sha.get<std::string>(), 40), spec.repo,
         ": the hub gives no commit for ", printable(revision));
-  return sha.get<std::string>();
+  const std::string commit = sha.get<std::string>();
+  check(!is_hex(revision, 40) || commit == revision, spec.repo, ": the hub answers with commit ",
+        commit, ", asked for was ", revision);
+  return commit;
 }
 
 }  // namespace
 
 Listing list_files(const Spec& spec, const Options& options) {
   check(!options.is_offline, spec.repo, ": not in the cache ", options.cache.string(),
-        ", and HF_HUB_OFFLINE is set; unset it to download");
+        ", or not all of it, and HF_HUB_OFFLINE is set; unset it to download");
   Listing listing{.commit = commit_of(spec, options), .files = {}};
   std::string url =
       str(options.endpoint, "/api/models/", spec.repo, "/tree/", listing.commit, "?recursive=true");

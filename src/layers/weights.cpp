@@ -113,6 +113,9 @@ Tensor WeightMap::surveyed(const std::string& name, const Shape& shape, Dtype dt
   } else if (!(it->second.tensor.shape() == shape)) {
     survey_->mismatched.push_back({name, it->second.tensor.shape(), shape});
   }
+  if (it != entries_.end() && !is_floating(it->second.tensor.dtype())) {
+    survey_->unreadable.emplace_back(name, it->second.tensor.dtype());
+  }
   taken_.insert(name);
   survey_->parameters += shape.numel();
   return zero_pages(shape, dtype);

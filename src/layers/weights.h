@@ -22,6 +22,8 @@ struct WeightSurvey {
   };
   std::vector<std::string> missing, surplus;
   std::vector<Mismatch> mismatched;
+  std::vector<std::pair<std::string, Dtype>>
+      unreadable;               // integers where numbers with a point are due
   std::int64_t parameters = 0;  // of all that the model asked for
 };
 

@@ -91,8 +91,8 @@ std::vector<TensorSource> transformer_sources(const std::string& name, const std
 
 // What ComfyUI keeps beside "X.weight" for 8-bit floats.
 constexpr std::array<std::string_view, 2> kScales{".scale_weight", ".weight_scale"};
-constexpr std::array<std::string_view, 4> kWithoutPart{".scale_input", ".input_scale",
-                                                       ".comfy_quant", ".scale_weight_2"};
+constexpr std::array<std::string_view, 3> kWithoutPart{".scale_input", ".input_scale",
+                                                       ".comfy_quant"};
 
 bool is_helper(std::string_view name) {
   if (name == "scaled_fp8" || name.ends_with(".scaled_fp8")) return true;

@@ -79,17 +79,18 @@ ComponentFiles components_in_file(const fs::path& file) {
   return components;
 }
 
-ComponentFiles components_in_folder(const fs::path& folder) {
+ComponentFiles components_in_folder(const fs::path& folder, const ComponentFiles& named) {
   ComponentFiles components;
   for (const fs::path& file : safetensors_below(folder)) {
     for (const ComponentLayout& layout : layouts_in(file)) {
+      if (named.contains(layout.component)) continue;
       const auto [it, is_new] = components.try_emplace(layout.component, file);
       check(is_new, folder.string(), ": ", it->second.filename().string(), " and ",
             file.filename().string(), " both hold a ", layout.component,
             "; name the one to use as the model, or with --transformer, --text-encoder, --vae");
     }
   }
-  check(!components.empty(), folder.string(),
+  check(!components.empty() || !named.empty(), folder.string(),
         " is no model: expected transformer/, text_encoder/ and vae/ with their config.json, or "
         ".safetensors files that hold them");
   return components;

@@ -15,8 +15,10 @@ ComponentFiles components_in_file(const std::filesystem::path& file);
 
 // The same for the .safetensors files in a folder and the folders below it (diffusion_models/,
 // text_encoders/, vae/ as ComfyUI has them). Files without any component are left out. Throws Error
-// when two files hold the same component, naming both, and when no file holds any.
-ComponentFiles components_in_folder(const std::filesystem::path& folder);
+// when two files hold the same component, naming both, and when no file holds any. Components that
+// are `named` are not looked for.
+ComponentFiles components_in_folder(const std::filesystem::path& folder,
+                                    const ComponentFiles& named);
 
 // Throws Error unless `file` holds the component.
 void check_holds(const std::filesystem::path& file, const std::string& component);

@@ -1,9 +1,12 @@
 #include "models/hub_models.h"
 
+#include <algorithm>
+
 #include "core/check.h"
 #include "core/log.h"
 #include "io/printable.h"
 #include "models/model_spec.h"
+#include "models/snapshot.h"
 #include "models/weight_files.h"
 
 namespace zimage {
@@ -17,10 +20,9 @@ hub::Options hub_options(const ModelOptions& options) {
   return hub_options;
 }
 
-fs::path fetch(const hub::Spec& spec, const hub::Patterns& patterns, const ModelOptions& options) {
-  const hub::Options from = hub_options(options);
-  const hub::Listing listing = hub::list_files(spec, from);
-  return hub::download(spec, listing, patterns, from, [&](const hub::Progress& p) {
+fs::path fetch(const hub::Spec& spec, const hub::Listing& listing, const hub::Patterns& patterns,
+               const ModelOptions& options) {
+  return hub::download(spec, listing, patterns, hub_options(options), [&](const hub::Progress& p) {
     if (options.on_download) {
       options.on_download({p.files_done, p.files, p.bytes_done, p.bytes});
     }
@@ -38,31 +40,76 @@ hub::Patterns patterns_of(const ModelOptions& options) {
   return hub::model_patterns(normalized_variant(options.weights_variant));
 }
 
+// A listing with the weights that are wanted.
+hub::Listing list_with_weights(const hub::Spec& spec, const ModelOptions& options) {
+  hub::Listing listing = hub::list_files(spec, hub_options(options));
+  const bool has_weights =
+      std::any_of(listing.files.begin(), listing.files.end(), [&](const hub::File& file) {
+        return file.path.ends_with(".safetensors") && hub::matches(patterns_of(options), file.path);
+      });
+  check(has_weights, spec.repo, " holds no weights",
+        options.weights_variant.empty() ? "" : " of the variant ",
+        printable(options.weights_variant), "; expected .safetensors files");
+  return listing;
+}
+
+// Looks before 20 GB of something else are fetched.
+void check_is_z_image(const hub::Spec& spec, const hub::Listing& listing,
+                      const ModelOptions& options) {
+  const auto holds = [&](std::string_view path) {
+    return std::any_of(listing.files.begin(), listing.files.end(),
+                       [&](const hub::File& file) { return file.path == path; });
+  };
+  check(holds("model_index.json"), spec.repo,
+        " is no Z-Image snapshot: it holds no model_index.json; a checkpoint file in it can be "
+        "downloaded by hand and given as the model");
+  check(
+      !holds("quantization.json"), spec.repo,
+      " holds MLX's quantised weights, which cannot be drawn with yet; turbo names the plain ones");
+  Snapshot::check_class(
+      hub::download(spec, listing, {"model_index.json"}, hub_options(options), {}));
+}
+
 }  // namespace
 
 fs::path hub_snapshot(const hub::Spec& spec, const hub::Patterns& patterns,
                       const ModelOptions& options,
                       const std::function<bool(const fs::path&)>& is_whole) {
-  const auto cached = hub::find_cached(spec, patterns, hub_options(options));
-  if (cached && (cached->is_known_whole || is_whole(cached->folder))) return cached->folder;
-  return fetch(spec, patterns, options);
+  const hub::Options from = hub_options(options);
+  if (const auto cached = hub::find_cached(spec, patterns, from)) {
+    if (cached->is_known_whole) return cached->folder;
+    // Without the hub it is all there is, and opening it says what lacks.
+    if (from.is_offline) return cached->folder;
+    if (!cached->is_known_partial && is_whole(cached->folder)) return cached->folder;
+  }
+  const hub::Listing listing = hub::list_files(spec, from);
+  check_is_z_image(spec, listing, options);
+  return fetch(spec, listing, patterns, options);
 }
 
 DownloadPlan plan_download(const std::string& model, const ModelOptions& options) {
   const hub::Spec spec = hub_spec(model);
   const hub::Options from = hub_options(options);
-  const hub::Listing listing = hub::list_files(spec, from);
+  const hub::Listing listing = list_with_weights(spec, options);
   DownloadPlan plan{.repo = spec.repo, .commit = listing.commit, .folder = {}, .items = {}};
   plan.folder = hub::snapshot_of(spec, listing.commit, from);
   for (const hub::File& file : listing.files) {
     if (!hub::matches(patterns_of(options), file.path)) continue;
-    plan.items.push_back({file.path, file.size, hub::is_cached(spec, listing.commit, file, from)});
+    const bool is_there =
+        hub::is_cached(spec, listing.commit, file, from) || hub::has_blob(spec, file, from);
+    plan.items.push_back({file.path, file.size, is_there});
   }
   return plan;
 }
 
 fs::path download_model(const std::string& model, const ModelOptions& options) {
-  return fetch(hub_spec(model), patterns_of(options), options);
+  const hub::Spec spec = hub_spec(model);
+  const hub::Options from = hub_options(options);
+  if (from.is_offline) {
+    const auto cached = hub::find_cached(spec, patterns_of(options), from);
+    if (cached && cached->is_known_whole) return cached->folder;
+  }
+  return fetch(spec, list_with_weights(spec, options), patterns_of(options), options);
 }
 
 }  // namespace zimage

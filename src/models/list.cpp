@@ -35,13 +35,11 @@ bool opens(const fs::path& folder) {
 }
 
 void look_in_cache(ModelEntry& entry, const hub::Options& options) {
-  const auto cached = hub::find_cached({entry.id, ""}, hub::config_patterns(), options);
+  const auto cached = hub::find_cached({entry.id, ""}, hub::model_patterns(""), options);
   if (!cached) return;
   entry.folder = cached->folder;
   entry.bytes = bytes_below(cached->folder);
-  const bool is_whole =
-      hub::find_cached({entry.id, ""}, hub::model_patterns(""), options).has_value();
-  entry.state = is_whole && opens(cached->folder) ? "ready" : "incomplete";
+  entry.state = !cached->is_known_partial && opens(cached->folder) ? "ready" : "incomplete";
 }
 
 ModelEntry entry_of(const KnownModel& model, const hub::Options& options) {

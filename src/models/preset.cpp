@@ -68,6 +68,7 @@ const Preset& preset_of(Family family) {
 }
 
 std::optional<Family> family_of_metadata(const fs::path& folder) {
+  if (folder.empty()) return {};
   std::error_code error;
   if (const fs::path index = folder / "model_index.json"; fs::is_regular_file(index, error)) {
     const Json json = Json::parse_file(index);

@@ -80,22 +80,24 @@ bool holds_components(const ModelSpec& spec) {
          (spec.kind == ModelSpec::Kind::kFolder && !Snapshot::is_snapshot(spec.path));
 }
 
-// The family of a file: by what lies around it, by its name, else Turbo.
-FamilyChoice family_of_file(const fs::path& file) {
-  for (fs::path folder = fs::absolute(file).parent_path(), end = folder.parent_path().parent_path();
-       folder != end; folder = folder.parent_path()) {
+// The family of a file or of a folder of files: by what lies in and around it, by its name, else
+// Turbo.
+FamilyChoice family_of_files(const fs::path& given) {
+  fs::path path = fs::absolute(given).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();  // "folder/"
+  for (const fs::path& folder : {path, path.parent_path(), path.parent_path().parent_path()}) {
     if (const auto family = family_of_metadata(folder)) return {*family, ""};
   }
-  return choose_family(file.filename().string(), {});
+  return choose_family(path.filename().string(), {});
 }
 
 // A model made of checkpoint files, with the configurations of another one.
 ResolvedModel from_files(const ModelSpec& spec, const ModelOptions& options, ComponentFiles files) {
   const ComponentFiles found = spec.kind == ModelSpec::Kind::kFile
                                    ? components_in_file(spec.path)
-                                   : components_in_folder(spec.path);
+                                   : components_in_folder(spec.path, files);
   files.insert(found.begin(), found.end());  // those named by options stay
-  FamilyChoice choice = family_of_file(spec.path);
+  FamilyChoice choice = family_of_files(spec.path);
   std::string base = options.base_model;
   if (base.empty()) {
     for (const KnownModel& model : known_models()) {

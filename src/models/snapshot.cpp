@@ -36,6 +36,14 @@ void check_file(const fs::path& path, std::string_view what) {
         what);
 }
 
+bool holds_checkpoint_files(const fs::path& folder) {
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().extension() == ".safetensors") return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Snapshot::Snapshot(fs::path root, const SnapshotOptions& options) : root_(std::move(root)) {
@@ -76,18 +84,27 @@ void Snapshot::find_weights(const SnapshotOptions& options) {
 
 Snapshot Snapshot::open(const fs::path& root, const SnapshotOptions& options) {
   Snapshot snapshot(root, options);
-  const Json index = snapshot.model_index();
-  const auto pipeline = index.get_or<std::string>("_class_name", "ZImagePipeline");
-  check(pipeline.starts_with("ZImage"), index.where(), ": _class_name is ", pipeline,
-        ", expected ZImagePipeline");
+  check_class(root);
   return snapshot;
 }
 
+void Snapshot::check_class(const fs::path& folder) {
+  const Json index = Json::parse_file(folder / "model_index.json");
+  const auto pipeline = index.get_or<std::string>("_class_name", "ZImagePipeline");
+  check(pipeline.starts_with("ZImage"), index.where(), ": _class_name is ", pipeline,
+        ", expected ZImagePipeline");
+}
+
 bool Snapshot::is_snapshot(const fs::path& folder) {
-  return std::all_of(kWeightComponents.begin(), kWeightComponents.end(), [&](std::string_view c) {
+  const auto has = [&](const fs::path& file) {
     std::error_code error;
-    return fs::is_regular_file(folder / c / "config.json", error);
-  });
+    return fs::is_regular_file(folder / file, error);
+  };
+  const auto configs =
+      std::count_if(kWeightComponents.begin(), kWeightComponents.end(),
+                    [&](std::string_view c) { return has(fs::path(c) / "config.json"); });
+  if (configs == std::ssize(kWeightComponents)) return true;
+  return (configs > 0 || has("model_index.json")) && !holds_checkpoint_files(folder);
 }
 
 Json Snapshot::config_of(const std::string& component) const {

@@ -30,7 +30,11 @@ class Snapshot {
   // Throws Error naming what is missing, or what kind of pipeline this is when it is no Z-Image.
   static Snapshot open(const std::filesystem::path& root, const SnapshotOptions& options = {});
 
-  // Whether a folder has the configurations of a snapshot's components.
+  // Throws Error unless model_index.json there is of a Z-Image pipeline.
+  static void check_class(const std::filesystem::path& folder);
+
+  // Whether a folder is meant as a snapshot, perhaps one that lacks something: it has
+  // the config.json of all components, or some of them or model_index.json and no checkpoint files.
   static bool is_snapshot(const std::filesystem::path& folder);
 
   const std::filesystem::path& root() const { return root_; }

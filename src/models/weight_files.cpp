@@ -50,7 +50,8 @@ ShardName shard_name(const std::string& file) {
     if (stem[at] != '-' || stem.compare(at + 1 + kDigits, 4, "-of-") != 0) continue;
     const auto number = number_in(std::string_view(stem).substr(at + 1, kDigits));
     const auto count = number_in(std::string_view(stem).substr(at + kLength - kDigits, kDigits));
-    if (number && count) return {stem.substr(0, at) + stem.substr(at + kLength), *number, *count};
+    if (number && count && *number > 0)
+      return {stem.substr(0, at) + stem.substr(at + kLength), *number, *count};
   }
   return {stem};
 }
@@ -75,6 +76,11 @@ void drop_whole_file_beside_shards(Group& group) {
 
 void check_complete(const fs::path& folder, const Group& group) {
   const int count = shard_name(group.begin()->second).count;
+  for (const auto& [number, file] : group) {
+    check(shard_name(file).count == count && number <= count, folder.string(), ": ",
+          printable(group.begin()->second), " and ", printable(file),
+          " are shards of different sets; remove those of one");
+  }
   check(count == 0 || static_cast<int>(group.size()) == count, folder.string(), ": ",
         printable(group.begin()->second), " is one of ", count, " shards, but ", group.size(),
         group.size() == 1 ? " is" : " are", " there; download the others");
@@ -207,7 +213,12 @@ Choice choose_by_scan(const fs::path& folder, const std::string& base, const std
 std::string normalized_variant(std::string_view variant) {
   const auto first = variant.find_first_not_of(" \t\r\n");
   if (first == variant.npos) return "";
-  return lower(variant.substr(first, variant.find_last_not_of(" \t\r\n") - first + 1));
+  const std::string name =
+      lower(variant.substr(first, variant.find_last_not_of(" \t\r\n") - first + 1));
+  check(std::all_of(name.begin(), name.end(),
+                    [](char c) { return is_alphanumeric(c) || c == '_' || c == '.' || c == '-'; }),
+        "--weights-variant ", printable(name), ": expected letters, digits, '_', '.' and '-'");
+  return name;
 }
 
 bool matches_variant(std::string_view file_name, std::string_view variant) {

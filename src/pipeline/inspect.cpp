@@ -13,6 +13,7 @@
 #include "models/component_weights.h"
 #include "models/preset.h"
 #include "models/weight_files.h"
+#include "scheduler/flow_match_euler.h"
 #include "text_encoder/text_encoder.h"
 #include "transformer/transformer.h"
 #include "vae/vae.h"
@@ -58,7 +59,9 @@ WeightSurvey survey(const Snapshot& snapshot, const std::string& component) {
     const TextEncoder probe(TextEncoderConfig::from_json(config), weights, Dtype::kBf16);
   } else {
     const VaeDecoder decoder(VaeConfig::from_json(config), weights, Dtype::kBf16);
-    const VaeEncoder encoder(VaeConfig::from_json(config), weights, Dtype::kBf16);
+    if (weights.has("encoder.conv_in.weight")) {  // text to image does without
+      const VaeEncoder encoder(VaeConfig::from_json(config), weights, Dtype::kBf16);
+    }
   }
   return result;
 }
@@ -88,6 +91,10 @@ Out component_out(const Snapshot& snapshot, const std::string& component) {
                                  {"shape", shape_text(m.found)},
                                  {"expected", shape_text(m.expected)}});
   }
+  out["unreadable"] = Out::array();
+  for (const auto& [name, dtype] : found.unreadable) {
+    out["unreadable"].push_back({{"name", printable(name)}, {"dtype", name_of(dtype)}});
+  }
   out["surplus"] = names_out(found.surplus);
   out["config"] = config_out(snapshot.root() / component / "config.json");
   return out;
@@ -104,9 +111,10 @@ Out snapshot_out(const fs::path& path) {
   for (const std::string_view name : kWeightComponents) {
     Out component = component_out(snapshot, std::string(name));
     is_complete &= component["missing"].empty() && component["mismatched"].empty() &&
-                   component["surplus"].empty();
+                   component["unreadable"].empty() && component["surplus"].empty();
     out["components"][std::string(name)] = std::move(component);
   }
+  (void)SchedulerConfig::from_json(snapshot.config_of("scheduler"));
   out["scheduler"] = config_out(path / "scheduler" / "scheduler_config.json");
   out["is_complete"] = is_complete;
   return out;
@@ -180,7 +188,7 @@ Out file_out(const fs::path& path) {
 
 Out folder_out(const fs::path& path) {
   Out out{{"path", path.string()}, {"kind", "folder of checkpoints"}};
-  for (const auto& [component, file] : components_in_folder(path)) {
+  for (const auto& [component, file] : components_in_folder(path, {})) {
     out["components"][component] = {{"file", file.string()}};
   }
   return out;

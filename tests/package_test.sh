@@ -13,3 +13,4 @@ cmake --build "$work/build"
 "$work/build/consumer" "$root/tests/data/pipeline/snapshot" "$work/out.png"
 [ -s "$work/out.png" ]
 "$work/prefix/bin/zimage" --version
+"$work/prefix/bin/zimage" -m demo "a red circle on a blue background" -s 2 -o "$work/demo.png"

@@ -12,7 +12,7 @@ AT_ONCE = 21  # pictures of one batch in diffusers
 
 @dataclass
 class Preset:
-    steps: int = 12
+    steps: int = 13
     guidance: float = 2.0
 
 

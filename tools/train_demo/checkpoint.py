@@ -16,9 +16,8 @@ def load(path):
     return torch.load(path, weights_only=True) if path.exists() else None
 
 
-def cosine_lr(step, steps, peak, warmup=100, floor=0.01):
-    """Linear rise, then a cosine down to floor * peak."""
+def flat_lr(step, steps, warmup, decay_from):
+    """Share of the peak rate: a straight line up, flat, from that share of the steps on down to zero."""
     if step < warmup:
-        return peak * (step + 1) / warmup
-    share = min(1.0, (step - warmup) / max(1, steps - warmup))
-    return peak * (floor + (1 - floor) * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * share)).item()))
+        return (step + 1) / warmup
+    return min(1.0, (steps - step) / (steps * (1 - decay_from)))

@@ -1,4 +1,7 @@
-"""Trains text encoder and transformer together by flow matching on the latents of the VAE."""
+"""Trains text encoder and transformer together by flow matching on the latents of the VAE.
+
+The text encoder comes from reading.py and can read already.
+"""
 
 import json
 import random
@@ -13,6 +16,7 @@ import torch.multiprocessing as mp
 import checkpoint
 import lean
 import networks
+import reading
 import tokens
 from captions import caption, with_filler
 from muon import Muon
@@ -21,7 +25,7 @@ from shapes import render
 
 WORKERS = 2  # processes of one thread each, which wait for each other once a step
 BATCH = 32  # of one worker
-STEPS = 5000
+STEPS = 4900
 WARMUP = 200
 DECAY_FROM = 0.65  # share of the steps at full rate; then down to zero in a straight line
 MUON_LR = 3e-3
@@ -29,6 +33,7 @@ ADAM_LR = 1.5e-3
 EMA = 0.998
 SHIFT = 3.0  # of the scheduler: the same spacing of sigmas in training and in drawing
 NO_PROMPT = 0.1
+READING_WEIGHT = 0.02  # of the questions of reading.py, so that what was read stays readable
 LONG_EVERY = 12  # each such batch has captions of two chunks
 FRESH = 8  # new pictures a step; the others of a batch come from the pool, with new captions
 POOL = 8192
@@ -92,16 +97,15 @@ class Captioner:
             if len(ids) <= lean.CHUNK * chunks:
                 return ids
 
-    def batch(self, rng, scenes, chunks):
-        lists = [
-            self._ids("") if chunks == 1 and rng.random() < NO_PROMPT else self._draw(rng, s, chunks)
-            for s in scenes
-        ]
+    def batch(self, rng, scenes, chunks, silent=NO_PROMPT):
+        """Ids, which of them are real, and the scenes, None where the prompt was left out."""
+        told = [None if chunks == 1 and rng.random() < silent else scene for scene in scenes]
+        lists = [self._draw(rng, scene, chunks) if scene else self._ids("") for scene in told]
         ids = torch.full((len(lists), lean.CHUNK * chunks), self.pad)
         for row, one in zip(ids, lists):
             row[: len(one)] = torch.tensor(one)
         lengths = torch.tensor([len(one) for one in lists]).unsqueeze(1)
-        return ids, torch.arange(ids.shape[1]) < lengths
+        return ids, torch.arange(ids.shape[1]) < lengths, told
 
 
 def _sigmas(count, generator):
@@ -109,21 +113,15 @@ def _sigmas(count, generator):
     return SHIFT * u / (1 + (SHIFT - 1) * u)
 
 
-def _rate(step, steps):
-    if step < WARMUP:
-        return (step + 1) / WARMUP
-    return min(1.0, (steps - step) / (steps * (1 - DECAY_FROM)))
-
-
-def _optimizers(text_encoder, transformer):
+def _optimizers(text_encoder, transformer, heads):
     """Muon for the matrices inside the blocks, AdamW for all else."""
     inside = list(text_encoder.layers[:-1].named_parameters())
     for blocks in (transformer.noise_refiner, transformer.context_refiner, transformer.layers):
         inside += blocks.named_parameters()
     matrices = [p for name, p in inside if p.ndim == 2 and "adaLN" not in name]
     chosen = {id(p) for p in matrices}
-    both = [*text_encoder.parameters(), *transformer.parameters()]
-    rest = [p for p in both if id(p) not in chosen]
+    everything = [p for m in (text_encoder, transformer, heads) for p in m.parameters()]
+    rest = [p for p in everything if id(p) not in chosen]
     muon = Muon(matrices, lr=MUON_LR)
     adam = torch.optim.AdamW(rest, lr=ADAM_LR, betas=(0.9, 0.99), weight_decay=0.0)
     return [(muon, MUON_LR), (adam, ADAM_LR)]
@@ -139,14 +137,22 @@ def _average_gradients(parameters):
         gradient.copy_(part.view_as(gradient))
 
 
+def _build(vocab_size):
+    text_encoder = networks.build_text_encoder(vocab_size)
+    return [text_encoder, networks.build_transformer(), reading.Heads(text_encoder)]
+
+
 class Trainer:
     def __init__(self, vae, tokenizer, work):
         torch.manual_seed(2)
         self.path = work / "flow.pt"
         self.vae, self.captioner = vae, Captioner(tokenizer)
         vocab_size = tokenizer.get_vocab_size()
-        self.networks = [networks.build_text_encoder(vocab_size), networks.build_transformer()]
-        self.averages = [networks.build_text_encoder(vocab_size), networks.build_transformer()]
+        self.networks = _build(vocab_size)
+        self.averages = _build(vocab_size)
+        read = checkpoint.load(work / "text.pt")
+        self.networks[0].load_state_dict(read["text_encoder"])
+        self.networks[2].load_state_dict(read["heads"])
         for average, network in zip(self.averages, self.networks):
             average.load_state_dict(network.state_dict())
         self.optimizers = _optimizers(*self.networks)
@@ -177,19 +183,20 @@ class Trainer:
     def _loss(self, pool, rng, generator):
         chunks = 2 if self.step % LONG_EVERY == LONG_EVERY - 1 else 1
         scenes, clean = pool.sample(BATCH)
-        ids, is_real = self.captioner.batch(rng, scenes, chunks)
+        ids, is_real, told = self.captioner.batch(rng, scenes, chunks)
         sigma = _sigmas(BATCH, generator)
         noise = torch.randn(clean.shape, generator=generator)
         s = sigma.view(-1, 1, 1, 1)
-        text_encoder, transformer = self.networks
+        text_encoder, transformer, _ = self.networks
         features = lean.text_features(text_encoder, ids)
         out = lean.flow(transformer, (1 - s) * clean + s * noise, 1 - sigma, features, is_real)
-        return (out - (clean - noise)).pow(2).mean()
+        loss = (out - (clean - noise)).pow(2).mean()
+        return loss, self.networks[2].loss(features, is_real, told)
 
     def _update(self, loss, steps):
         for optimizer, peak in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = peak * _rate(self.step, steps)
+                group["lr"] = peak * checkpoint.flat_lr(self.step, steps, WARMUP, DECAY_FROM)
             optimizer.zero_grad(set_to_none=True)
         loss.backward()
         parameters = [p for m in self.networks for p in m.parameters()]
@@ -211,14 +218,17 @@ class Trainer:
         started, first, total = time.time(), self.step, 0.0
         while self.step < steps:
             pool.refresh(FRESH)
-            loss = self._loss(pool, rng, generator)
-            self._update(loss, steps)
+            loss, reading_loss = self._loss(pool, rng, generator)
+            self._update(loss + READING_WEIGHT * reading_loss, steps)
             total += loss.item()
             if rank:
                 continue
             if self.step % 50 == 0:
                 pace = (time.time() - started) / (self.step - first)
-                log(f"flow {self.step}/{steps} loss {total / 50:.4f} {pace:.3f} s/step")
+                log(
+                    f"flow {self.step}/{steps} loss {total / 50:.4f} "
+                    f"reading {reading_loss.item():.3f} {pace:.3f} s/step"
+                )
                 total = 0.0
             if self.step % save_every == 0 or self.step == steps:
                 self._save()
@@ -246,7 +256,7 @@ def train(vae, work, steps=STEPS):
 def averages(vocab_size, work):
     """Text encoder and transformer as of the last checkpoint."""
     state = checkpoint.load(work / "flow.pt")
-    models = [networks.build_text_encoder(vocab_size), networks.build_transformer()]
+    models = _build(vocab_size)[:2]
     for model, values in zip(models, state["averages"]):
         model.load_state_dict(values)
         model.eval()

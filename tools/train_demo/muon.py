@@ -1,7 +1,7 @@
 """Muon: momentum whose matrices are made orthogonal by Newton-Schulz iterations, in f32.
 
 torch.optim.Muon iterates in bf16, one matrix at a time, which is slow on a CPU; here all matrices of
-one shape go together.
+one shape go together. Kernels of convolutions count as matrices: outputs by all else.
 """
 
 from collections import defaultdict
@@ -42,10 +42,10 @@ class Muon(torch.optim.Optimizer):
             if "moving" not in state:
                 state["moving"] = torch.zeros_like(parameter)
             state["moving"].lerp_(parameter.grad, 1 - momentum)
-            updates.append(parameter.grad.lerp(state["moving"], momentum))
+            updates.append(parameter.grad.lerp(state["moving"], momentum).flatten(1))
         updates = _orthogonal(torch.stack(updates))
         # The size of a step of Adam, so that both can share one learning rate.
         size = 0.2 * max(updates.shape[1:]) ** 0.5
         for parameter, update in zip(parameters, updates):
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
-            parameter.sub_(update, alpha=group["lr"] * size)
+            parameter.sub_(update.view_as(parameter), alpha=group["lr"] * size)

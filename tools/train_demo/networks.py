@@ -34,7 +34,8 @@ def _init_transformer(model):
                 nn.init.xavier_uniform_(module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-            if name.endswith("adaLN_modulation.0") and "final" not in name:  # a block starts near the identity
+            # A block starts near the identity.
+            if name.endswith("adaLN_modulation.0") and "final" not in name:
                 nn.init.zeros_(module.weight)
                 _open_gates(module.bias)
         final = model.all_final_layer["2-1"]

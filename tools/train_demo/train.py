@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 
 import flow
+import reading
+import tokens
 import vae
 from export import DEFAULT_WORK, export
 
@@ -29,6 +31,7 @@ def main():
         print(line, flush=True)
 
     codec = vae.train(args.work, log)
+    reading.train(flow.Captioner(tokens.build()), args.work, log)
     flow.train(codec, args.work)
     vae.polish_decoder(args.work, log)
     export(args.out, args.work)

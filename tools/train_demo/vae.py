@@ -7,22 +7,26 @@ import torch
 from diffusers import AutoencoderKL
 
 import checkpoint
+from muon import Muon
 from scenes import sample_scene
 from shapes import render
 
 BATCH = 16
-STEPS = 2600
+STEPS = 1200
 CROPS = 0.8  # share of the steps done on crops, a quarter of the work each
 CROP = 64
-POLISH_STEPS = 600
-PEAK_LR = 2e-3
+POLISH_STEPS = 300
+MUON_LR = 1e-2
+ADAM_LR = 2e-3
+WARMUP = 40
+DECAY_FROM = 0.4  # share of the steps at full rate; then down to zero in a straight line
 KL_WEIGHT = 3e-4
 EMA = 0.998
 
 
 def build():
     levels = 4
-    return AutoencoderKL(
+    model = AutoencoderKL(
         in_channels=3,
         out_channels=3,
         down_block_types=["DownEncoderBlock2D"] * levels,
@@ -37,6 +41,9 @@ def build():
         mid_block_add_attention=True,
         force_upcast=True,
     )
+    with torch.no_grad():  # latents start with little noise, else the decoder learns nothing for long
+        model.encoder.conv_out.bias[16:] = -5.0
+    return model
 
 
 def _recoloured(images, generator):
@@ -133,19 +140,28 @@ def trained(work):
     return model.eval().requires_grad_(False)
 
 
+def _optimizers(model, parameters):
+    """Muon for the kernels of the inner convolutions and the matrices, AdamW for all else."""
+    outer = [*model.encoder.conv_in.parameters(), *model.decoder.conv_out.parameters()]
+    adams = {id(p) for p in outer} | {id(p) for p in parameters if p.ndim < 2}
+    muon = Muon([p for p in parameters if id(p) not in adams], lr=MUON_LR, weight_decay=0.0)
+    rest = [p for p in parameters if id(p) in adams]
+    adam = torch.optim.AdamW(rest, lr=ADAM_LR, betas=(0.9, 0.99), weight_decay=0.0)
+    return [(muon, MUON_LR), (adam, ADAM_LR)]
+
+
 class _Run:
     """Steps of AdamW with a running average, resumed from `path`."""
 
     def __init__(self, model, average, parameters, path):
         self.model, self.average, self.parameters, self.path = model, average, parameters, path
-        self.optimizer = torch.optim.AdamW(
-            parameters, lr=PEAK_LR, betas=(0.9, 0.99), weight_decay=0
-        )
+        self.optimizers = _optimizers(model, parameters)
         self.step = 0
         if state := checkpoint.load(path):
             model.load_state_dict(state["model"])
             average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            for (optimizer, _), values in zip(self.optimizers, state["optimizers"]):
+                optimizer.load_state_dict(values)
             self.step = state["step"]
 
     def go(self, log, name, steps, save_every, size_at, loss_of, first_data=0):
@@ -153,7 +169,7 @@ class _Run:
         while self.step < steps:
             images, generator = _batch(first_data + self.step, size_at(self.step))
             loss = loss_of(self.model, images, generator)
-            self._update(loss, checkpoint.cosine_lr(self.step, steps, PEAK_LR))
+            self._update(loss, checkpoint.flat_lr(self.step, steps, WARMUP, DECAY_FROM))
             if self.step % save_every == 0 or self.step == steps:
                 pace = (time.time() - started) / (self.step - first)
                 quality = psnr(self.average)
@@ -164,12 +180,13 @@ class _Run:
                 self._save()
 
     def _update(self, loss, rate):
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer, peak in self.optimizers:
+            optimizer.param_groups[0]["lr"] = rate * peak
+            optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimizer.step()
+        for optimizer, _ in self.optimizers:
+            optimizer.step()
         self.step += 1
         decay = min(EMA, self.step / (self.step + 9))
         averages, currents = list(self.average.parameters()), list(self.model.parameters())
@@ -182,7 +199,7 @@ class _Run:
             {
                 "model": self.model.state_dict(),
                 "average": self.average.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer, _ in self.optimizers],
                 "step": self.step,
             },
         )

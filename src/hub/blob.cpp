@@ -14,7 +14,6 @@
 #include "hub/ask.h"
 #include "hub/cache.h"
 #include "hub/digest.h"
-#include "io/file.h"
 #include "io/open_file.h"
 #include "io/printable.h"
 
@@ -54,10 +53,6 @@ class BlobLock {
  private:
   FileHandle handle_;  // closing it gives the lock back
 };
-
-std::span<const std::byte> as_bytes(std::string_view text) {
-  return std::as_bytes(std::span(text.data(), text.size()));
-}
 
 std::string content_of(const fs::path& path) {
   std::ifstream in(path);
@@ -180,7 +175,7 @@ void receive(const Spec& spec, const std::string& commit, const File& file, Part
           printable(response.header("content-range")), ", expected bytes from ",
           request.range_begin, " on");
     const std::string etag = response.header("etag");
-    write_file(etag_path(blob), as_bytes(etag.starts_with('"') ? etag : ""));
+    write_text(etag_path(blob), etag.starts_with('"') ? etag : "");
   };
   request.on_body = [&](std::span<const std::byte> bytes) {
     if (!is_wanted) return;

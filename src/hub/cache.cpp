@@ -9,6 +9,7 @@
 #include <random>
 
 #include "core/check.h"
+#include "hub/digest.h"
 #include "hub/hub_json.h"
 #include "io/file.h"
 
@@ -19,18 +20,9 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxTreeBytes = std::size_t{64} << 20;
 
-bool is_commit(const std::string& text) {
-  return text.size() == 40 && std::all_of(text.begin(), text.end(), [](char c) {
-           return ('0' <= c && c <= '9') || ('a' <= c && c <= 'f');
-         });
-}
+bool is_commit(const std::string& text) { return is_hex(text, 40); }
 
 std::string revision_of(const Spec& spec) { return spec.revision.empty() ? "main" : spec.revision; }
-
-void write_text(const fs::path& path, const std::string& text) {
-  create_folders(path.parent_path());
-  write_file(path, std::as_bytes(std::span(text.data(), text.size())));
-}
 
 fs::path tree_path(const Spec& spec, const std::string& commit, const Options& options) {
   return repo_folder(spec, options) / "trees" / (commit + ".json");
@@ -70,6 +62,21 @@ bool has_no_links(const std::error_code& error) {
          error == std::errc::operation_not_supported || error == std::errc::function_not_supported;
 }
 
+std::optional<CachedSnapshot> snapshot_at(const Spec& spec, const std::string& commit,
+                                          const Patterns& patterns, const Options& options) {
+  CachedSnapshot snapshot{.folder = snapshot_of(spec, commit, options), .commit = commit};
+  std::error_code error;
+  if (!fs::is_directory(snapshot.folder, error)) return {};
+  const auto tree = read_tree(spec, commit, options);
+  if (!tree) return snapshot;
+  snapshot.is_known_whole =
+      std::all_of(tree->files.begin(), tree->files.end(), [&](const File& file) {
+        return !matches(patterns, file.path) || is_cached(spec, commit, file, options);
+      });
+  snapshot.is_known_partial = !snapshot.is_known_whole;
+  return snapshot;
+}
+
 }  // namespace
 
 void create_folders(const fs::path& folder) {
@@ -77,6 +84,11 @@ void create_folders(const fs::path& folder) {
   fs::create_directories(folder, error);
   check(!error && fs::is_directory(folder, error), folder.string(),
         ": cannot create the folder: ", error.message());
+}
+
+void write_text(const fs::path& path, std::string_view text) {
+  create_folders(path.parent_path());
+  write_file(path, std::as_bytes(std::span(text.data(), text.size())));
 }
 
 fs::path repo_folder(const Spec& spec, const Options& options) {
@@ -140,25 +152,6 @@ void write_tree(const Spec& spec, const Listing& listing, const Options& options
   const nlohmann::ordered_json tree{{"format_version", 1}, {"files", files}};
   write_text(tree_path(spec, listing.commit, options), tree.dump(2));
 }
-
-namespace {
-
-std::optional<CachedSnapshot> snapshot_at(const Spec& spec, const std::string& commit,
-                                          const Patterns& patterns, const Options& options) {
-  CachedSnapshot snapshot{.folder = snapshot_of(spec, commit, options), .commit = commit};
-  std::error_code error;
-  if (!fs::is_directory(snapshot.folder, error)) return {};
-  const auto tree = read_tree(spec, commit, options);
-  if (!tree) return snapshot;
-  snapshot.is_known_whole =
-      std::all_of(tree->files.begin(), tree->files.end(), [&](const File& file) {
-        return !matches(patterns, file.path) || is_cached(spec, commit, file, options);
-      });
-  snapshot.is_known_partial = !snapshot.is_known_whole;
-  return snapshot;
-}
-
-}  // namespace
 
 std::optional<CachedSnapshot> find_cached(const Spec& spec, const Patterns& patterns,
                                           const Options& options) {

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hub/hub.h"
@@ -29,5 +30,8 @@ void link_into_snapshot(const Spec& spec, const std::string& commit, const File&
 
 // Creates folders; a file in their place is an error.
 void create_folders(const std::filesystem::path& folder);
+
+// Creates the folder too; the file appears by rename.
+void write_text(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace zimage::hub

@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
 
 #include "core/check.h"
@@ -38,6 +39,12 @@ std::string Digest::hex() {
     text += kDigits[digest[i] & 15];
   }
   return text;
+}
+
+bool is_hex(const std::string& text, std::size_t length) {
+  return text.size() == length && std::all_of(text.begin(), text.end(), [](char c) {
+           return ('0' <= c && c <= '9') || ('a' <= c && c <= 'f');
+         });
 }
 
 }  // namespace zimage::hub

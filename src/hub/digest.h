@@ -20,4 +20,7 @@ class Digest {
   std::shared_ptr<void> context_;
 };
 
+// Whether text is a hash or commit of so many hexadecimal digits, in lower case.
+bool is_hex(const std::string& text, std::size_t length);
+
 }  // namespace zimage::hub

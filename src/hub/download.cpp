@@ -10,7 +10,6 @@
 #include "hub/blob.h"
 #include "hub/cache.h"
 #include "hub/hub.h"
-#include "io/file.h"
 #include "io/printable.h"
 
 namespace zimage::hub {
@@ -30,14 +29,13 @@ void check_space(const Spec& spec, std::uint64_t bytes, const Options& options) 
 }
 
 void mark_cache(const fs::path& cache) {
-  create_folders(cache);
   const fs::path tag = cache / "CACHEDIR.TAG";
   std::error_code error;
   if (fs::exists(tag, error)) return;
   constexpr std::string_view kText =
       "Signature: 8a477f597d28d172789f06886806bc55\n"
       "# This folder is a cache of models of the Hugging Face hub.\n";
-  write_file(tag, std::as_bytes(std::span(kText.data(), kText.size())));
+  write_text(tag, kText);
 }
 
 // Fetches files side by side; the first failure stops the others.

@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "hub/ask.h"
+#include "hub/digest.h"
 #include "hub/hub.h"
 #include "hub/hub_json.h"
 #include "io/printable.h"
@@ -16,12 +17,6 @@ using Json = nlohmann::json;
 constexpr std::size_t kMaxAnswer = std::size_t{64} << 20;  // bytes
 constexpr int kMaxPages = 1000;
 constexpr std::size_t kMaxFiles = 200000;
-
-bool is_hex(const std::string& text, std::size_t length) {
-  return text.size() == length && std::all_of(text.begin(), text.end(), [](char c) {
-           return ('0' <= c && c <= '9') || ('a' <= c && c <= 'f');
-         });
-}
 
 // Relative, without "." or "..", control characters or backslashes.
 bool stays_inside(const std::string& path) {

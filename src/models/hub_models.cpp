@@ -21,8 +21,8 @@ hub::Options hub_options(const ModelOptions& options) {
 }
 
 fs::path fetch(const hub::Spec& spec, const hub::Listing& listing, const hub::Patterns& patterns,
-               const ModelOptions& options) {
-  return hub::download(spec, listing, patterns, hub_options(options), [&](const hub::Progress& p) {
+               const hub::Options& from, const ModelOptions& options) {
+  return hub::download(spec, listing, patterns, from, [&](const hub::Progress& p) {
     if (options.on_download) {
       options.on_download({p.files_done, p.files, p.bytes_done, p.bytes});
     }
@@ -41,11 +41,12 @@ hub::Patterns patterns_of(const ModelOptions& options) {
 }
 
 // A listing with the weights that are wanted.
-hub::Listing list_with_weights(const hub::Spec& spec, const ModelOptions& options) {
-  hub::Listing listing = hub::list_files(spec, hub_options(options));
+hub::Listing list_with_weights(const hub::Spec& spec, const hub::Patterns& patterns,
+                               const hub::Options& from, const ModelOptions& options) {
+  hub::Listing listing = hub::list_files(spec, from);
   const bool has_weights =
       std::any_of(listing.files.begin(), listing.files.end(), [&](const hub::File& file) {
-        return file.path.ends_with(".safetensors") && hub::matches(patterns_of(options), file.path);
+        return file.path.ends_with(".safetensors") && hub::matches(patterns, file.path);
       });
   check(has_weights, spec.repo, " holds no weights",
         options.weights_variant.empty() ? "" : " of the variant ",
@@ -55,7 +56,7 @@ hub::Listing list_with_weights(const hub::Spec& spec, const ModelOptions& option
 
 // Looks before 20 GB of something else are fetched.
 void check_is_z_image(const hub::Spec& spec, const hub::Listing& listing,
-                      const ModelOptions& options) {
+                      const hub::Options& from) {
   const auto holds = [&](std::string_view path) {
     return std::any_of(listing.files.begin(), listing.files.end(),
                        [&](const hub::File& file) { return file.path == path; });
@@ -66,8 +67,7 @@ void check_is_z_image(const hub::Spec& spec, const hub::Listing& listing,
   check(
       !holds("quantization.json"), spec.repo,
       " holds MLX's quantised weights, which cannot be drawn with yet; turbo names the plain ones");
-  Snapshot::check_class(
-      hub::download(spec, listing, {"model_index.json"}, hub_options(options), {}));
+  Snapshot::check_class(hub::download(spec, listing, {"model_index.json"}, from, {}));
 }
 
 }  // namespace
@@ -83,18 +83,19 @@ fs::path hub_snapshot(const hub::Spec& spec, const hub::Patterns& patterns,
     if (!cached->is_known_partial && is_whole(cached->folder)) return cached->folder;
   }
   const hub::Listing listing = hub::list_files(spec, from);
-  check_is_z_image(spec, listing, options);
-  return fetch(spec, listing, patterns, options);
+  check_is_z_image(spec, listing, from);
+  return fetch(spec, listing, patterns, from, options);
 }
 
 DownloadPlan plan_download(const std::string& model, const ModelOptions& options) {
   const hub::Spec spec = hub_spec(model);
   const hub::Options from = hub_options(options);
-  const hub::Listing listing = list_with_weights(spec, options);
+  const hub::Patterns patterns = patterns_of(options);
+  const hub::Listing listing = list_with_weights(spec, patterns, from, options);
   DownloadPlan plan{.repo = spec.repo, .commit = listing.commit, .folder = {}, .items = {}};
   plan.folder = hub::snapshot_of(spec, listing.commit, from);
   for (const hub::File& file : listing.files) {
-    if (!hub::matches(patterns_of(options), file.path)) continue;
+    if (!hub::matches(patterns, file.path)) continue;
     const bool is_there =
         hub::is_cached(spec, listing.commit, file, from) || hub::has_blob(spec, file, from);
     plan.items.push_back({file.path, file.size, is_there});
@@ -105,11 +106,12 @@ DownloadPlan plan_download(const std::string& model, const ModelOptions& options
 fs::path download_model(const std::string& model, const ModelOptions& options) {
   const hub::Spec spec = hub_spec(model);
   const hub::Options from = hub_options(options);
+  const hub::Patterns patterns = patterns_of(options);
   if (from.is_offline) {
-    const auto cached = hub::find_cached(spec, patterns_of(options), from);
+    const auto cached = hub::find_cached(spec, patterns, from);
     if (cached && cached->is_known_whole) return cached->folder;
   }
-  return fetch(spec, list_with_weights(spec, options), patterns_of(options), options);
+  return fetch(spec, list_with_weights(spec, patterns, from, options), patterns, from, options);
 }
 
 }  // namespace zimage

@@ -112,8 +112,6 @@ Json Snapshot::config_of(const std::string& component) const {
   return Json::parse_file(root_ / c.folder / c.config);
 }
 
-Json Snapshot::model_index() const { return Json::parse_file(root_ / "model_index.json"); }
-
 const std::vector<fs::path>& Snapshot::weight_files(const std::string& component) const {
   const auto it = weight_files_.find(component);
   check(it != weight_files_.end(), "no component with weights is named ", component);

@@ -40,7 +40,6 @@ class Snapshot {
   const std::filesystem::path& root() const { return root_; }
   // "transformer", "text_encoder", "vae", "scheduler": the component's configuration.
   Json config_of(const std::string& component) const;
-  Json model_index() const;
   // The files that hold a component's weights, and perhaps other components' too.
   const std::vector<std::filesystem::path>& weight_files(const std::string& component) const;
   std::filesystem::path tokenizer_dir() const { return root_ / "tokenizer"; }

@@ -151,7 +151,7 @@ def _optimizers(model, parameters):
 
 
 class _Run:
-    """Steps of AdamW with a running average, resumed from `path`."""
+    """Steps of Muon and AdamW with a running average, resumed from `path`."""
 
     def __init__(self, model, average, parameters, path):
         self.model, self.average, self.parameters, self.path = model, average, parameters, path

@@ -74,6 +74,17 @@ Tensor WeightMap::take(const std::string& name, const Shape& shape) const {
   return tensor;
 }
 
+const Tensor* WeightMap::find(const std::string& name) const {
+  const auto it = entries_.find(name);
+  return it == entries_.end() ? nullptr : &it->second.tensor;
+}
+
+std::vector<std::string> WeightMap::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : entries_) names.push_back(name);
+  return names;
+}
+
 std::vector<std::string> WeightMap::untaken() const {
   std::vector<std::string> names;
   for (const auto& [name, entry] : entries_) {

@@ -49,6 +49,9 @@ class WeightMap {
   const std::string& where() const { return where_; }
   bool has(const std::string& name) const { return entries_.contains(name); }
   bool has(const std::string& name, const Shape& shape) const;
+  // As the file has it, or null. To tell what a checkpoint is: the tensor does not count as taken.
+  const Tensor* find(const std::string& name) const;
+  std::vector<std::string> names() const;  // of all tensors, sorted
   // Throws Error naming the component and tensor when it is missing or has another shape.
   Tensor take(const std::string& name, const Shape& shape) const;
   std::vector<std::string> untaken() const;  // names no layer has asked for, sorted

@@ -6,8 +6,17 @@
 
 namespace zimage {
 
+namespace {
+
+// The only layer of a list; some files count an activation before it that this model does not have.
+WeightScope find_linear(const WeightScope& weights) {
+  return weights / (!weights.has("0.weight") && weights.has("1.weight") ? "1" : "0");
+}
+
+}  // namespace
+
 Modulation::Modulation(const WeightScope& weights, int embed_dim, int dim)
-    : linear_(weights / "0", embed_dim, 4 * dim, Linear::Bias::kPresent),
+    : linear_(find_linear(weights), embed_dim, 4 * dim, Linear::Bias::kPresent),
       compute_(weights.compute()) {}
 
 Modulation::Values Modulation::operator()(const Tensor& adaln_input) const {

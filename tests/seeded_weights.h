@@ -30,23 +30,25 @@ inline Tensor seeded_uniform(std::string_view name, const Shape& shape, float me
 
 inline Tensor as_bf16(const Tensor& t) { return tensor_of(t.shape(), values_of(t), Dtype::kBf16); }
 
+// Name to bf16 tensor, from the entries of "tensors".
+inline std::map<std::string, Tensor> seeded_tensors(const Json& json) {
+  std::map<std::string, Tensor> result;
+  for (const Json& entry : json.objects("tensors")) {
+    const auto name = entry.get<std::string>("name");
+    const auto dims = entry.get<std::vector<std::int64_t>>("shape");
+    result[name] = as_bf16(seeded_uniform(name, Shape(std::span(dims)), entry.get<float>("mean"),
+                                          entry.get<float>("spread")));
+  }
+  return result;
+}
+
 // The description and golden values of one model, tests/data/<unit>/<name>.{json,safetensors}.
 struct GoldenModel {
   GoldenModel(const std::string& unit, const std::string& name)
       : json(Json::parse_file(test_data(unit + "/" + name + ".json"))),
         golden(SafetensorsFile::open(test_data(unit + "/" + name + ".safetensors")).tensors()) {}
 
-  // Name to bf16 tensor.
-  std::map<std::string, Tensor> tensors() const {
-    std::map<std::string, Tensor> result;
-    for (const Json& entry : json.objects("tensors")) {
-      const auto name = entry.get<std::string>("name");
-      const auto dims = entry.get<std::vector<std::int64_t>>("shape");
-      result[name] = as_bf16(seeded_uniform(name, Shape(std::span(dims)), entry.get<float>("mean"),
-                                            entry.get<float>("spread")));
-    }
-    return result;
-  }
+  std::map<std::string, Tensor> tensors() const { return seeded_tensors(json); }
 
   Json json;
   std::map<std::string, Tensor> golden;

@@ -1,6 +1,9 @@
 #include "transformer/transformer.h"
 
+#include <algorithm>
+#include <cassert>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "core/check.h"
@@ -8,10 +11,12 @@
 #include "layers/surplus.h"
 #include "ops/elementwise.h"
 #include "transformer/caption.h"
+#include "transformer/controlnet.h"
 #include "transformer/final_layer.h"
 #include "transformer/patchify.h"
 #include "transformer/rope_embedder.h"
 #include "transformer/sequence.h"
+#include "transformer/step.h"
 #include "transformer/timestep_embedder.h"
 #include "transformer/transformer_block.h"
 
@@ -59,6 +64,23 @@ void check_positions(const TransformerConfig& config, std::int64_t caption_token
         " tokens exceeds the longest, ", longest > 0 ? longest : 0, " (from axes_lens)");
 }
 
+void check_control(const Control& control, const Transformer::Caption& caption) {
+  const auto& context = control.context;
+  check(std::isfinite(control.scale), "transformer: the control scale is ", control.scale,
+        ", expected a number");
+  check(context.latent_height == caption.latent_height &&
+            context.latent_width == caption.latent_width,
+        "transformer: the control context is for latents of ", context.latent_height, " x ",
+        context.latent_width, ", expected ", caption.latent_height, " x ", caption.latent_width);
+  assert(context.tokens.dim(1) == caption.refined.dim(1));
+}
+
+Tensor filled(const Shape& shape, float value) {
+  Tensor x = empty(shape);
+  std::fill_n(x.data<float>(), x.numel(), value);
+  return x;
+}
+
 }  // namespace
 
 struct Transformer::Impl {
@@ -84,6 +106,16 @@ struct Transformer::Impl {
     check_no_surplus(map, [](std::string_view name) { return name == "norm_final.weight"; });
   }
 
+  // x: [image tokens with padding, dim] f32, embedded. Returns [tokens, dim] f32.
+  Tensor run(Tensor x, const Caption& caption, const Step& step) const;
+  Tensor run(const Tensor& x, const Caption& caption, const Step& step,
+             const Control& control) const;
+
+  // The noise refiner's result, and the hints for the layers that follow it.
+  std::pair<Tensor, ControlHints> refine(const Tensor& embedded, const Caption& caption,
+                                         const Step& step, const Control& control,
+                                         const Tensor& scale) const;
+
   TransformerConfig config;
   RopeEmbedder rope;
   TimestepEmbedder t_embedder;
@@ -102,6 +134,7 @@ Transformer::Transformer(const TransformerConfig& config, const WeightMap& weigh
 Transformer::~Transformer() = default;
 
 const TransformerConfig& Transformer::config() const { return impl_->config; }
+const Tensor& Transformer::x_pad_token() const { return impl_->x_pad_token; }
 
 std::shared_ptr<const Transformer::Caption> Transformer::prepare(const Tensor& prompt_embeds,
                                                                  int latent_height,
@@ -131,28 +164,67 @@ std::shared_ptr<const Transformer::Caption> Transformer::prepare(const Tensor& p
 }
 
 Tensor Transformer::operator()(const Tensor& latents, float t, const Caption& caption,
-                               const std::function<void()>& between_blocks) const {
+                               const std::function<void()>& between_blocks,
+                               const Control* control) const {
   const auto& config = impl_->config;
   const Shape expected{config.in_channels, caption.latent_height, caption.latent_width};
   check(latents.shape() == expected && latents.dtype() == Dtype::kF32, "transformer: latents are ",
         latents.shape(), " ", latents.dtype(), ", expected ", expected, " F32");
   check(std::isfinite(t), "transformer: t is ", t, ", expected a number from 0 to 1");
 
-  const Tensor adaln_input = impl_->t_embedder(t * config.t_scale);
-  const auto run = [&](Tensor x, const auto& blocks, const ops::RopeTable& rope) {
-    for (const auto& block : blocks) {
-      if (between_blocks) between_blocks();
-      x = block(x, rope, adaln_input);
-    }
-    return x;
-  };
+  const bool is_controlled = control != nullptr && control->scale != 0;
+  if (is_controlled) check_control(*control, caption);
 
+  const Step step{impl_->t_embedder(t * config.t_scale), between_blocks};
   const Tensor patches = patchify(latents, config.patch_size, impl_->compute);
-  const Tensor embedded = impl_->x_embedder(patches, Dtype::kF32);
-  Tensor x = run(pad_rows(embedded, impl_->x_pad_token), impl_->noise_refiner, caption.image_rope);
-  x = run(concat(x, caption.refined), impl_->layers, caption.rope);
-  return unpatchify(impl_->final_layer(x.slice(0, patches.dim(0)), adaln_input), config.patch_size,
-                    caption.latent_height, caption.latent_width);
+  const Tensor embedded = pad_rows(impl_->x_embedder(patches, Dtype::kF32), impl_->x_pad_token);
+  const Tensor x = is_controlled ? impl_->run(embedded, caption, step, *control)
+                                 : impl_->run(embedded, caption, step);
+  return unpatchify(impl_->final_layer(x.slice(0, patches.dim(0)), step.adaln_input),
+                    config.patch_size, caption.latent_height, caption.latent_width);
+}
+
+Tensor Transformer::Impl::run(Tensor x, const Caption& caption, const Step& step) const {
+  for (const auto& block : noise_refiner) x = step.run(block, x, caption.image_rope);
+  x = concat(x, caption.refined);
+  for (const auto& block : layers) x = step.run(block, x, caption.rope);
+  return x;
+}
+
+Tensor Transformer::Impl::run(const Tensor& embedded, const Caption& caption, const Step& step,
+                              const Control& control) const {
+  const Tensor scale = filled({config.dim}, control.scale);
+  auto [refined, hints] = refine(embedded, caption, step, control, scale);
+  Tensor x = concat(refined, caption.refined);
+  for (int i = 0; i < config.n_layers; ++i) {
+    x = step.run(layers[i], x, caption.rope);
+    if (!hints.follow(i)) continue;
+    const Tensor hint = hints.next();
+    if (control.on_hint) control.on_hint(i, hint);
+    x = ops::add_gated(x, hint, scale);
+  }
+  return x;
+}
+
+std::pair<Tensor, ControlHints> Transformer::Impl::refine(const Tensor& embedded,
+                                                          const Caption& caption, const Step& step,
+                                                          const Control& control,
+                                                          const Tensor& scale) const {
+  ControlHints hints =
+      control.net.refiner_hints(control.context, embedded, caption.image_rope, step);
+  Tensor x = embedded;
+  // What the control network goes on with. The transformer itself is not hinted at here, so from
+  // the first hint on there are two streams.
+  Tensor hinted = x;
+  bool is_hinted = false;
+  for (int i = 0; i < config.n_refiner_layers; ++i) {
+    x = step.run(noise_refiner[i], x, caption.image_rope);
+    hinted = is_hinted ? step.run(noise_refiner[i], hinted, caption.image_rope) : x;
+    if (!hints.follow(i)) continue;
+    hinted = ops::add_gated(hinted, hints.next(), scale);
+    is_hinted = true;
+  }
+  return {x, control.net.layer_hints(hints.finish(), hinted, caption.refined, caption.rope, step)};
 }
 
 }  // namespace zimage

@@ -25,6 +25,23 @@ struct TransformerConfig {
   int adaln_dim() const { return dim < 256 ? dim : 256; }  // of the time embedding
 };
 
+class ControlNet;
+
+// What the control network knows of a picture, the same over its steps.
+struct ControlContext {
+  Tensor tokens;  // [image tokens with padding, dim] f32, as the first control block takes them
+  int latent_height, latent_width;
+};
+
+// A control network (transformer/controlnet.h) at work on a picture.
+struct Control {
+  const ControlNet& net;
+  const ControlContext& context;
+  float scale = 1;  // of the hints; 0 leaves the network out
+  // Sees every hint that is added after a layer, before it is scaled: [tokens, dim] f32.
+  std::function<void(int layer, const Tensor& hint)> on_hint = {};
+};
+
 // The S3-DiT of Z-Image (diffusers: ZImageTransformer2DModel).
 class Transformer {
  public:
@@ -43,9 +60,14 @@ class Transformer {
 
   // latents: [channels, height, width] f32; t: 1 - sigma, 0 at pure noise, 1 at the picture.
   // Returns the raw output (the negated velocity) [channels, height, width] f32.
-  // between_blocks, if set, is called before every block (to cancel, by throwing).
+  // between_blocks, if set, is called before every block (to cancel, by throwing), those of the
+  // control network included.
   Tensor operator()(const Tensor& latents, float t, const Caption& caption,
-                    const std::function<void()>& between_blocks = {}) const;
+                    const std::function<void()>& between_blocks = {},
+                    const Control* control = nullptr) const;
+
+  // Stands for image tokens that are not there: [1, dim] f32.
+  const Tensor& x_pad_token() const;
 
  private:
   struct Impl;

@@ -96,7 +96,8 @@ TEST(TorchCudaRandn, EqualsWhatAGpuPrinted) {
       -0.1836f, 0.3824f,  0.3918f,  -0.0830f, 0.8971f,  -1.1123f, 0.1116f,  0.4863f,   //
       -0.5499f, -0.3231f, -0.5469f, 0.9049f,  0.2837f,  0.1210f,  0.4730f,  -1.0823f};
   // Half a unit of the fourth decimal, and the GPU's fast sine.
-  EXPECT_TRUE(all_close(torch_cuda_randn({8, 8}, 0), tensor_of({8, 8}, printed), 0, 5.5e-5));
+  EXPECT_TRUE(
+      all_close(TorchCudaGenerator(0).randn({8, 8}), tensor_of({8, 8}, printed), 0, 5.5e-5));
 }
 
 // One multiprocessor of 8 blocks of 256 threads: element e comes from lane e / 2048 % 4 of draw
@@ -105,7 +106,7 @@ TEST(TorchCudaRandn, WalksTheGridInFours) {
   constexpr std::uint64_t kSeed = 0xdeadbeef00c0ffee;
   for (const int n : {1, 255, 2048, 2049, 4097, 8191, 8193, 3 * 8192 + 5000}) {
     SCOPED_TRACE(n);
-    const auto values = values_of(torch_cuda_randn({n}, kSeed, 1));
+    const auto values = values_of(TorchCudaGenerator(kSeed, 1).randn({n}));
     const std::uint32_t threads = std::min((n + 255) / 256, 8) * 256;
     for (std::uint32_t e = 0; e < values.size(); ++e) {
       const auto bits =
@@ -121,12 +122,23 @@ TEST(TorchCudaRandn, WalksTheGridInFours) {
   }
 }
 
+// Every thread counts on, also those that had no element of the first tensor.
+TEST(TorchCudaRandn, ContinuesBehindTheDrawsOfTheTensorBefore) {
+  TorchCudaGenerator generator(5, 1);
+  (void)generator.randn({8193});  // two draws of each of 2048 threads
+  const float first = values_of(generator.randn({3}))[0];
+  const auto third = values_of(TorchCudaGenerator(5, 1).randn({3 * 8192}))[2 * 8192];
+  EXPECT_EQ(first, third);
+}
+
 TEST(TorchCudaRandn, DependsOnTheDeviceOnlyBeyondOneElementPerThread) {
-  EXPECT_EQ(bits_of(torch_cuda_randn({2048}, 9, 1)), bits_of(torch_cuda_randn({2048}, 9, 132)));
-  EXPECT_NE(bits_of(torch_cuda_randn({2049}, 9, 1)), bits_of(torch_cuda_randn({2049}, 9, 132)));
-  EXPECT_EQ(torch_cuda_randn({0}, 9).numel(), 0);
-  EXPECT_EQ(error_of([] { return torch_cuda_randn({4}, 9, 0); }),
-            "torch_cuda_randn: 0 multiprocessors");
+  EXPECT_EQ(bits_of(TorchCudaGenerator(9, 1).randn({2048})),
+            bits_of(TorchCudaGenerator(9, 132).randn({2048})));
+  EXPECT_NE(bits_of(TorchCudaGenerator(9, 1).randn({2049})),
+            bits_of(TorchCudaGenerator(9, 132).randn({2049})));
+  EXPECT_EQ(TorchCudaGenerator(9).randn({0}).numel(), 0);
+  EXPECT_EQ(error_of([] { return TorchCudaGenerator(9, 0).randn({4}); }),
+            "TorchCudaGenerator: 0 multiprocessors");
 }
 
 }  // namespace

@@ -31,13 +31,24 @@ class TorchCpuGenerator {
   double kept_normal_ = 0;
 };
 
-// torch.randn(shape, device="cuda", dtype=float32) of a fresh generator with this seed:
-// Philox4x32-10 in the grid layout of a device with `multiprocessors` of 2048 threads each. The
-// layout, hence the numbers, depend on the device only for more than multiprocessors * 2048
-// elements; a card with 1536 threads per multiprocessor (RTX 30, 40) is one with 3/4 of its
-// multiprocessors here. The random bits are exact. A GPU takes sine and cosine from its fast unit,
-// whose absolute error of about 2^-21 is not published bit by bit: values agree to about 5e-6, not
-// to the last bit. Source: ATen/native/cuda/DistributionTemplates.h, cuRAND's curand_normal.h.
-Tensor torch_cuda_randn(const Shape& shape, std::uint64_t seed, int multiprocessors = 132);
+// torch's generator on a CUDA device: Philox4x32-10 in the grid layout of a device with
+// `multiprocessors` of 2048 threads each. The layout, hence the numbers, depend on the device only
+// for more than multiprocessors * 2048 elements; a card with 1536 threads per multiprocessor (RTX
+// 30, 40) is one with 3/4 of its multiprocessors here. The random bits are exact. A GPU takes sine
+// and cosine from its fast unit, whose absolute error of about 2^-21 is not published bit by bit:
+// values agree to about 5e-6, not to the last bit. Source:
+// ATen/native/cuda/DistributionTemplates.h, ATen/cuda/CUDAGeneratorImpl.cpp, cuRAND's
+// curand_normal.h.
+class TorchCudaGenerator {
+ public:
+  explicit TorchCudaGenerator(std::uint64_t seed, int multiprocessors = 132);
+  // torch.randn(shape, device="cuda", dtype=float32, generator), continuing the stream.
+  Tensor randn(const Shape& shape);
+
+ private:
+  std::uint64_t seed_;
+  int multiprocessors_;
+  std::uint64_t draws_ = 0;  // of four numbers, by every thread of the grid
+};
 
 }  // namespace zimage

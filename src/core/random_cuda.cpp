@@ -43,22 +43,28 @@ NormalPair box_muller(std::uint32_t x, std::uint32_t y) {
 
 }  // namespace
 
+TorchCudaGenerator::TorchCudaGenerator(std::uint64_t seed, int multiprocessors)
+    : seed_(seed), multiprocessors_(multiprocessors) {
+  check(multiprocessors > 0, "TorchCudaGenerator: ", multiprocessors, " multiprocessors");
+}
+
 // Thread t of the grid draws from subsequence t; its draw i fills elements t + (4 i + 0..3) *
 // threads.
-Tensor torch_cuda_randn(const Shape& shape, std::uint64_t seed, int multiprocessors) {
-  check(multiprocessors > 0, "torch_cuda_randn: ", multiprocessors, " multiprocessors");
+Tensor TorchCudaGenerator::randn(const Shape& shape) {
   Tensor noise = empty(shape);
   float* values = noise.data<float>();
   const std::int64_t n = noise.numel();
-  const std::int64_t blocks =
-      std::min((n + kBlockThreads - 1) / kBlockThreads, multiprocessors * kBlocksPerMultiprocessor);
+  const std::int64_t blocks = std::min((n + kBlockThreads - 1) / kBlockThreads,
+                                       multiprocessors_ * kBlocksPerMultiprocessor);
   const std::int64_t threads = blocks * kBlockThreads;
-  const std::array key{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
+  const std::array key{static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32)};
 
-  for (std::int64_t begin = 0, draw = 0; begin < n; begin += 4 * threads, ++draw) {
+  for (std::int64_t begin = 0; begin < n; begin += 4 * threads, ++draws_) {
     for (std::int64_t t = 0; t < std::min(threads, n - begin); ++t) {
       const auto bits =
-          philox4x32({static_cast<std::uint32_t>(draw), 0, static_cast<std::uint32_t>(t), 0}, key);
+          philox4x32({static_cast<std::uint32_t>(draws_), static_cast<std::uint32_t>(draws_ >> 32),
+                      static_cast<std::uint32_t>(t), 0},
+                     key);
       const auto [x, y] = box_muller(bits[0], bits[1]);
       float* out = values + begin + t;
       const std::int64_t left = n - begin - t;

@@ -20,9 +20,9 @@ class ImageDecode : public testing::Test {
     EXPECT_EQ(str(Shape{decoded.image.height, decoded.image.width, 3}), str(rgb.shape()));
     const auto alpha = expected_.tensors().find(name + ".alpha");
     const bool has_alpha = alpha != expected_.tensors().end();
-    const int alpha_difference =
-        difference(decoded.alpha, has_alpha ? samples(alpha->second) : std::vector<std::uint8_t>());
-    return std::max(difference(decoded.image.pixels, samples(rgb)), alpha_difference);
+    const int alpha_difference = difference(
+        decoded.alpha, has_alpha ? samples_of(alpha->second) : std::vector<std::uint8_t>());
+    return std::max(difference(decoded.image.pixels, samples_of(rgb)), alpha_difference);
   }
 
   std::vector<std::string> names_ending_in(const std::string& ending) const {
@@ -34,10 +34,6 @@ class ImageDecode : public testing::Test {
   }
 
  private:
-  static std::vector<std::uint8_t> samples(const Tensor& t) {
-    return {t.data<std::uint8_t>(), t.data<std::uint8_t>() + t.numel()};
-  }
-
   SafetensorsFile expected_ = SafetensorsFile::open(test_data("image/expected.safetensors"));
 };
 

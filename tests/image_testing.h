@@ -72,6 +72,16 @@ inline Image test_picture(int width, int height) {
   return image;
 }
 
+// The bytes of a u8 tensor.
+inline std::vector<std::uint8_t> samples_of(const Tensor& t) {
+  return {t.data<std::uint8_t>(), t.data<std::uint8_t>() + t.numel()};
+}
+
+// t: [height, width, 3] u8.
+inline Image image_of(const Tensor& t) {
+  return {static_cast<int>(t.dim(1)), static_cast<int>(t.dim(0)), samples_of(t)};
+}
+
 // The largest difference of two pictures' samples, 256 when the sizes differ.
 inline int difference(const std::vector<std::uint8_t>& a, const std::vector<std::uint8_t>& b) {
   if (a.size() != b.size()) return 256;

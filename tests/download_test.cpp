@@ -138,6 +138,38 @@ TEST_F(DownloadTest, DryRunListsAndFetchesNothing) {
   EXPECT_FALSE(fs::exists(dir_ / "hub"));
 }
 
+TEST_F(DownloadTest, AControlNetworkIsOneFileOfARepository) {
+  for (const char* name : {"union-1.0.safetensors", "union-2.1.safetensors"}) {
+    hub_.add(name, text_of(test_data("control") / name), true);
+  }
+  const std::string picture = test_data("image_to_image/scene.png");
+  std::vector<std::string> args{"control", "-m",    test_data("pipeline/snapshot"),
+                                "-c",      picture, "--cw",
+                                kBase,     "-p",    "a cat",
+                                "-s",      "3",     "-o",
+                                "a.png"};
+  const Result open = run(args);
+  EXPECT_EQ(open.code, 1);
+  EXPECT_THAT(open.err, HasSubstr("holds several files, union-1.0.safetensors, union-2.1."
+                                  "safetensors; --control-file names the one to use"));
+  args.insert(args.end(), {"--cf", "union-3.safetensors"});
+  EXPECT_THAT(run(args).err,
+              HasSubstr("--control-file union-3.safetensors: " + std::string(kBase)));
+
+  args.back() = "union-2.1.safetensors";
+  const Result drawn = run(args);
+  ASSERT_EQ(drawn.code, 0) << drawn.err;
+  const fs::path folder =
+      dir_ / "hub/models--Tongyi-MAI--Z-Image/snapshots" / std::string(FakeHub::kCommit);
+  EXPECT_TRUE(fs::exists(folder / "union-2.1.safetensors"));
+  EXPECT_FALSE(fs::exists(folder / "union-1.0.safetensors"));
+  EXPECT_FALSE(fs::exists(folder / "vae"));
+
+  const std::size_t asked = hub_.hub().requests().size();
+  EXPECT_EQ(run(args).code, 0);
+  EXPECT_EQ(hub_.hub().requests().size(), asked);  // what is cached needs no network
+}
+
 TEST_F(DownloadTest, AProgramKilledInTheMiddleIsGoneOnFrom) {
   hub_.add("transformer/extra.safetensors", std::string(400000, 'x'), true);
   hub_.on_cdn([](const ServerRequest& request, ServerAnswer& answer) {

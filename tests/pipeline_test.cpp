@@ -5,12 +5,11 @@
 
 #include <cmath>
 #include <fstream>
-#include <limits>
 
 #include "core/allocator.h"
 #include "io/json.h"
 #include "io/safetensors.h"
-#include "testing.h"
+#include "picture_testing.h"
 #include "zimage/log.h"
 
 namespace zimage {
@@ -58,25 +57,6 @@ GenerateOptions case_named(const std::string& name) {
 
 Image reference(const std::string& name, int index, const std::string& suffix = "") {
   return read_image(test_data("pipeline/" + str(name, "-", index, suffix, ".png"))).image;
-}
-
-struct Difference {
-  double psnr;          // dB
-  double share_within;  // of the 8-bit values that differ by 1 at most
-};
-
-Difference difference(const Image& a, const Image& b) {
-  if (a.width != b.width || a.height != b.height) throw Error("sizes differ");
-  double squares = 0;
-  std::size_t within = 0;
-  for (std::size_t i = 0; i < a.pixels.size(); ++i) {
-    const int d = int{a.pixels[i]} - int{b.pixels[i]};
-    squares += d * d;
-    within += std::abs(d) <= 1 ? 1 : 0;
-  }
-  const double mse = squares / static_cast<double>(a.pixels.size());
-  return {mse > 0 ? 10 * std::log10(255.0 * 255.0 / mse) : std::numeric_limits<double>::infinity(),
-          static_cast<double>(within) / static_cast<double>(a.pixels.size())};
 }
 
 TEST(Pipeline, DrawsThePicturesOfDiffusersInF32) {

@@ -9,6 +9,8 @@ inline constexpr int kInterrupted = 130;
 
 // Each gets the arguments behind its name, returns an exit code and throws zimage::Error.
 int generate(int argc, char** argv);
+int control(int argc, char** argv);
+int preprocess(int argc, char** argv);
 int download(int argc, char** argv);
 int models(int argc, char** argv);
 int inspect(int argc, char** argv);

@@ -1,17 +1,20 @@
-// zimage generate: text to image.
+// zimage generate and zimage control: pictures from text, pictures and maps.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <utility>
 
 #include "commands.h"
+#include "control_flags.h"
 #include "interrupt.h"
 #include "log_lines.h"
 #include "model_flags.h"
 #include "option_flags.h"
 #include "output.h"
 #include "parse.h"
+#include "picture_flags.h"
 #include "progress.h"
 #include "zimage/metadata.h"
 
@@ -56,22 +59,31 @@ std::uint64_t random_seed() {
   return device();  // 32 bits are easy to type again
 }
 
-int run(const Arguments& a, const OptionFlags& flags, const ModelFlags& model) {
+int run(const Arguments& a, const OptionFlags& flags, const InputFlags& pictures,
+        const ModelFlags& model) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   ProgressDisplay display(!a.no_progress);
   const LogLines log_lines(display);
 
   catch_interrupts();
+  GenerateOptions given;
+  pictures.read(given, display);  // before anything is loaded or fetched
   PipelineOptions how = pipeline_options(a);
   how.model = model.options(display);
+  pictures.choose_network(how.model);
   Pipeline pipeline(model.model(), how);
   const std::string name = model.shown_model();
   GenerateOptions options = pipeline.defaults();
+  options.image = std::move(given.image);
+  options.mask = std::move(given.mask);
+  options.control = std::move(given.control);
   flags.apply(options);
   if (!a.prompt.empty()) options.prompt = a.prompt;
+  pictures.fit(flags, options, display);
   if (!flags.is_given("seed")) options.seed = random_seed();
   pipeline.check_options(options);
+  pictures.finish(options);
   const OutputPlan plan = plan_outputs(a.output, options.num_images);
   check_outputs(plan, options.width, options.height);
   if (!flags.is_given("seed") && a.no_progress) std::cerr << "seed " << options.seed << std::endl;
@@ -79,6 +91,7 @@ int run(const Arguments& a, const OptionFlags& flags, const ModelFlags& model) {
   options.is_cancelled = is_interrupted;
   options.on_progress = [&](const Progress& progress) { display.show(progress); };
   auto record = nlohmann::ordered_json::parse(record_json(options, name, pipeline.compute_dtype()));
+  pictures.note_in(record);
   pipeline.generate(options, [&](int i, const Image& image) {
     EncodeOptions encode{.quality = a.quality, .metadata = {}};
     if (!a.no_metadata) encode.metadata = metadata_of(options, i, name, pipeline.compute_dtype());
@@ -98,13 +111,12 @@ int run(const Arguments& a, const OptionFlags& flags, const ModelFlags& model) {
   return kDone;
 }
 
-}  // namespace
-
-int generate(int argc, char** argv) {
-  CLI::App app("Draws pictures from text.", "zimage generate");
+template <class Flags>
+int draw(CLI::App& app, int argc, char** argv) {
   Arguments arguments;
   add_flags(app, arguments);
   const OptionFlags flags(app);
+  const Flags pictures(app);
   const ModelFlags model(app);
   if (!parse_arguments(app, argc, argv)) return kDone;
   const bool has_prompt = flags.is_given("prompt");
@@ -113,7 +125,19 @@ int generate(int argc, char** argv) {
                          ? "--prompt and a second prompt without a flag: expected one of them"
                          : "no prompt: expected --prompt TEXT");
   }
-  return run(arguments, flags, model);
+  return run(arguments, flags, pictures, model);
+}
+
+}  // namespace
+
+int generate(int argc, char** argv) {
+  CLI::App app("Draws pictures from text, and from a picture and text.", "zimage generate");
+  return draw<PictureFlags>(app, argc, argv);
+}
+
+int control(int argc, char** argv) {
+  CLI::App app("Draws pictures that a control network steers.", "zimage control");
+  return draw<ControlFlags>(app, argc, argv);
 }
 
 }  // namespace zimage::cli

@@ -8,8 +8,8 @@ namespace zimage::cli {
 
 LogLines::LogLines(ProgressDisplay& display) {
   set_log_sink([&display](LogLevel level, std::string_view message) {
-    if (level == LogLevel::kInfo && !display.is_enabled()) return;
-    display.print((level == LogLevel::kWarning ? "warning: " : "") + std::string(message));
+    if (level == LogLevel::kInfo) return display.note(std::string(message));
+    display.print("warning: " + std::string(message));
   });
 }
 

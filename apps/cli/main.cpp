@@ -19,8 +19,10 @@ struct Command {
   int (*run)(int argc, char** argv);
 };
 
-constexpr std::array<Command, 4> kCommands{
-    {{"generate", "text to image", generate},
+constexpr std::array<Command, 6> kCommands{
+    {{"generate", "text to image, image to image, inpainting", generate},
+     {"control", "steered by edges, depth, a pose, or a picture to repaint", control},
+     {"preprocess", "makes a control map of a photo", preprocess},
      {"models", "the known models and those in the cache", models},
      {"download", "fetch a model from the hub", download},
      {"inspect", "what a folder or file of weights is", inspect}}};

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <optional>
 #include <type_traits>
 
 namespace zimage::cli {
@@ -44,6 +45,10 @@ void parse(std::string_view name, const std::string& text, double& value) {
   if (!std::isfinite(value)) refuse(name, text, "a finite number");
 }
 
+void parse(std::string_view name, const std::string& text, std::optional<double>& value) {
+  parse(name, text, value.emplace());
+}
+
 void parse(std::string_view, const std::string& text, bool& value) { value = text == "true"; }
 
 void parse(std::string_view name, const std::string& text, Schedule& value) {
@@ -69,7 +74,7 @@ void parse(std::string_view name, const std::string& text, Rng& value) {
 template <class T>
 std::string type_name() {
   if constexpr (std::is_same_v<T, std::string>) return "TEXT";
-  if constexpr (std::is_floating_point_v<T>) return "F";
+  if constexpr (std::is_floating_point_v<T> || std::is_same_v<T, std::optional<double>>) return "F";
   if constexpr (std::is_same_v<T, Schedule>) return "terminal|literal";
   if constexpr (std::is_same_v<T, Rng>) return "torch|cuda";
   return "N";

@@ -37,6 +37,7 @@ std::string image_text(const Progress& p) {
 const char* stage_text(Stage stage) {
   switch (stage) {
     case Stage::kEncodingPrompt: return "encoding the prompt";
+    case Stage::kEncodingImage: return "encoding the picture";
     case Stage::kDenoising: return "denoising";
     case Stage::kDecoding: return "decoding";
   }

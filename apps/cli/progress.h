@@ -17,6 +17,9 @@ class ProgressDisplay {
   void show(const Progress& progress);
   void show(const DownloadProgress& progress);
   void print(const std::string& line);  // above the bar
+  void note(const std::string& line) {  // what --no-progress hides
+    if (is_enabled_) print(line);
+  }
   void clear();
   bool is_enabled() const { return is_enabled_; }
 

@@ -25,6 +25,9 @@ struct ModelOptions {
   std::string base_model = {};
   // Checkpoint files that replace a component's weights; empty: the model's own.
   std::filesystem::path transformer = {}, text_encoder = {}, vae = {};
+  // Control network: a .safetensors file, a folder or a hub id; empty: none. control_file picks a
+  // file of a folder or repository that holds several.
+  std::string controlnet = {}, control_file = {};
   std::function<void(const DownloadProgress&)> on_download = {};
   std::function<bool()> is_cancelled = {};  // true makes a download throw Cancelled
 };

@@ -8,7 +8,7 @@ namespace zimage {
 
 // Every option of a picture, once: the command line, its help and other front ends visit this list.
 // option(name, field, help) is called with fields of type std::string, int, float, double, bool,
-// std::uint64_t, Schedule and Rng.
+// std::uint64_t, std::optional<double>, Schedule and Rng. Pictures are not among them.
 template <class Options, class Visitor>
 void visit_options(Options& o, Visitor&& option) {
   option("prompt", o.prompt, "what to draw");
@@ -28,7 +28,14 @@ void visit_options(Options& o, Visitor&& option) {
   option("num-images", o.num_images, "number of pictures; picture i uses seed + i");
   option("max-sequence-length", o.max_sequence_length,
          "prompt tokens that are read, the chat template's included");
+  option("strength", o.strength,
+         "with --image: share of the schedule that is drawn, 0 to 1; 0.6, with a mask 1");
+  option("no-composite", o.no_composite,
+         "with --mask: kept pixels as the VAE decodes them, not the picture's own");
 }
+
+// What stands for a strength that was not given.
+double strength_of(const GenerateOptions& options);
 
 std::string_view name_of(Schedule schedule);  // "terminal", "literal"
 std::string_view name_of(Rng rng);            // "torch", "cuda"

@@ -25,12 +25,22 @@ enum class Rng {
   kCuda,   // Philox, as torch draws on a CUDA device
 };
 
-enum class Stage { kEncodingPrompt, kDenoising, kDecoding };
+enum class Stage { kEncodingPrompt, kDenoising, kDecoding, kEncodingImage };
 
 struct Progress {
   Stage stage;
   int image = 0, images = 1;  // image counts from 0
   int step = 0, steps = 0;    // updates done and in all, in kDenoising
+};
+
+// What a control network is shown; any size, resized to that of the picture.
+struct ControlInputs {
+  std::optional<Image> image = {};  // a map as the network was trained on: edges, depth, ...
+  std::optional<Image> inpaint_image = {};  // the picture around the part that is repainted
+  std::optional<Image> mask = {};           // repaint where it is 128 or brighter
+  float scale = 0.75f;                      // of what the network adds; 0: nothing
+
+  bool any() const { return image || inpaint_image || mask; }
 };
 
 struct GenerateOptions {
@@ -48,6 +58,16 @@ struct GenerateOptions {
   Rng rng = Rng::kTorch;
   int num_images = 1;
   int max_sequence_length = 512;  // prompt tokens, chat template included
+
+  // Image to image: the picture, resized to width x height, is noised and drawn anew from there.
+  std::optional<Image> image = {};
+  // 0 to 1: the share of the schedule that is drawn. Not given: 0.6, with a mask 1.
+  std::optional<double> strength = {};
+  // Inpainting: only where this picture, resized like the other, is 128 or brighter.
+  std::optional<Image> mask = {};
+  bool no_composite = false;  // kept pixels as the VAE decodes them instead of the picture's own
+
+  ControlInputs control = {};  // for pipelines with a control network (ModelOptions::controlnet)
 
   // Called at the start of every stage and after each update; may throw Cancelled to stop.
   std::function<void(const Progress&)> on_progress;

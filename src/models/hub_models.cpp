@@ -87,6 +87,20 @@ fs::path hub_snapshot(const hub::Spec& spec, const hub::Patterns& patterns,
   return fetch(spec, listing, patterns, from, options);
 }
 
+fs::path hub_files(
+    const hub::Spec& spec, const ModelOptions& options,
+    const std::function<bool(const fs::path&)>& is_enough,
+    const std::function<hub::Patterns(const std::vector<std::string>& names)>& choose) {
+  const hub::Options from = hub_options(options);
+  if (const auto cached = hub::find_cached(spec, {}, from)) {
+    if (from.is_offline || is_enough(cached->folder)) return cached->folder;
+  }
+  const hub::Listing listing = hub::list_files(spec, from);
+  std::vector<std::string> names;
+  for (const hub::File& file : listing.files) names.push_back(file.path);
+  return fetch(spec, listing, choose(names), from, options);
+}
+
 DownloadPlan plan_download(const std::string& model, const ModelOptions& options) {
   const hub::Spec spec = hub_spec(model);
   const hub::Options from = hub_options(options);

@@ -47,6 +47,7 @@ Tensor denoise(Tensor latents, const DenoiseOptions& options) {
         "): the transformer's output holds values that are not finite; the weights are damaged or "
         "overflow this compute type, --dtype f32 tells which");
     latents = euler_step(latents, velocity, sigmas[i], sigmas[i + 1]);
+    if (options.keep) latents = options.keep(std::move(latents), sigmas[i + 1]);
     check(ops::all_finite(latents), "step ", step, " of ", steps, " (t = ", t,
           "): the latents hold values that are not finite");
     if (options.on_step) options.on_step(step, steps);

@@ -13,17 +13,19 @@ namespace zimage {
 using Denoiser = std::function<Tensor(const Tensor& latents, float t)>;
 
 struct DenoiseOptions {
-  std::vector<float> sigmas;  // from 1 down to 0, as make_sigmas returns them
+  std::vector<float> sigmas;  // as make_sigmas returns them, or the end of that
   CfgOptions cfg = {};
   Denoiser positive = {};
   Denoiser negative = {};  // called only where cfg_scale_at() is above 0
+  // What the latents become after an update that led to `sigma`; empty: they stay.
+  std::function<Tensor(Tensor latents, float sigma)> keep = {};
   std::function<void(int step, int steps)> on_step = {};  // after each update; throws to stop
 };
 
 // Updates that move the latents: steps between equal sigmas are skipped, as they change nothing.
 int count_updates(const std::vector<float>& sigmas);
 
-// latents: [channels, h, w] f32 noise. Returns the picture's latents.
+// latents: [channels, h, w] f32 at sigmas.front(). Returns the picture's latents.
 // Throws Error naming the step at the first value that is not finite.
 Tensor denoise(Tensor latents, const DenoiseOptions& options);
 

@@ -12,10 +12,15 @@
 namespace zimage {
 namespace {
 
-// Tensors that no stage of a picture loads, and the embedding table, which is read row by row.
-bool is_resident(const MemoryRequest& r, const std::string& component, const std::string& name) {
-  if (component == "vae") return !name.starts_with("encoder.") && !name.starts_with("quant_conv.");
-  if (component != "text_encoder") return true;
+bool is_of_vae_encoder(const std::string& name) {
+  return name.starts_with("encoder.") || name.starts_with("quant_conv.");
+}
+
+// Not the tensors that the stage does not load, nor the embedding table, which is read row by row.
+bool is_resident(const MemoryRequest& r, const std::string& stage, const std::string& name) {
+  if (stage == "vae") return !is_of_vae_encoder(name);
+  if (stage == "vae encoder") return is_of_vae_encoder(name);
+  if (stage != "text encoder") return true;
   const std::string last_layer = str("layers.", r.text_encoder.num_hidden_layers - 1, ".");
   return name.find("embed_tokens.") == name.npos && name.find("lm_head.") == name.npos &&
          name.find(last_layer) == name.npos;
@@ -23,11 +28,12 @@ bool is_resident(const MemoryRequest& r, const std::string& component, const std
 
 // Weights that need memory of their own: those of another dtype, and those that lie in the file so
 // that they cannot be used in place.
-std::uint64_t converted_bytes(const MemoryRequest& r, const std::string& component) {
+std::uint64_t converted_bytes(const MemoryRequest& r, const std::string& stage,
+                              const std::string& component) {
   std::uint64_t bytes = 0;
   for (const StoredTensor& tensor : stored_tensors(r.snapshot, component)) {
     const auto numbers = static_cast<std::uint64_t>(tensor.shape.numel());
-    const bool is_converted = tensor.shape.rank() > 1 && is_resident(r, component, tensor.name) &&
+    const bool is_converted = tensor.shape.rank() > 1 && is_resident(r, stage, tensor.name) &&
                               (tensor.dtype != r.compute || tensor.is_scaled);
     if (!tensor.is_aligned) bytes += numbers * size_of(tensor.dtype);
     if (is_converted) bytes += numbers * size_of(r.compute);
@@ -44,6 +50,12 @@ std::uint64_t block_bytes(std::uint64_t tokens, std::uint64_t dim, std::uint64_t
   return tokens * (stream + std::max(attention, feed_forward));
 }
 
+// Of the control network while a block of the transformer runs: its inputs embedded, its own
+// tokens, and the hint that is next.
+std::uint64_t control_bytes(std::uint64_t tokens, std::uint64_t dim) {
+  return 3 * tokens * dim * sizeof(float);
+}
+
 std::uint64_t vae_bytes(const VaeConfig& vae, std::uint64_t pixels, std::uint64_t element) {
   // The last stage's first resnet: its input at the channels of the stage before, and its branches.
   const auto& channels = vae.block_out_channels;
@@ -51,6 +63,12 @@ std::uint64_t vae_bytes(const VaeConfig& vae, std::uint64_t pixels, std::uint64_
       static_cast<std::uint64_t>(channels[std::min<std::size_t>(1, channels.size() - 1)]);
   return pixels * element * (2 * before + static_cast<std::uint64_t>(channels.front())) +
          pixels * 3 * sizeof(float);
+}
+
+// The first stage's first resnet: its input, that normalised, and the first convolution's output.
+std::uint64_t vae_encoder_bytes(const VaeConfig& vae, std::uint64_t pixels, std::uint64_t element) {
+  const auto channels = static_cast<std::uint64_t>(vae.block_out_channels.front());
+  return pixels * element * 3 * channels + pixels * 3 * sizeof(float);
 }
 
 std::string gib(std::uint64_t bytes) {
@@ -95,14 +113,22 @@ std::vector<StageMemory> estimate_memory(const MemoryRequest& r) {
   const std::uint64_t tokens = pixels / (unit * unit) + prompt + 64;  // both parts are padded to 32
   const auto stage = [&](const std::string& name, const std::string& component,
                          std::uint64_t tensor_bytes) {
-    return StageMemory{name, converted_bytes(r, component), tensor_bytes};
+    return StageMemory{name, converted_bytes(r, name, component), tensor_bytes};
   };
-  return {stage("text encoder", "text_encoder",
-                block_bytes(prompt, r.text_encoder.hidden_size, r.text_encoder.intermediate_size,
-                            element)),
-          stage("transformer", "transformer",
-                block_bytes(tokens, r.transformer.dim, r.transformer.ffn_dim(), element)),
-          stage("vae", "vae", vae_bytes(r.vae, pixels, element))};
+  std::vector<StageMemory> stages{stage(
+      "text encoder", "text_encoder",
+      block_bytes(prompt, r.text_encoder.hidden_size, r.text_encoder.intermediate_size, element))};
+  if (r.has_image) {
+    stages.push_back(stage("vae encoder", "vae", vae_encoder_bytes(r.vae, pixels, element)));
+  }
+  stages.push_back(stage("transformer", "transformer",
+                         block_bytes(tokens, r.transformer.dim, r.transformer.ffn_dim(), element)));
+  if (r.has_control) {
+    stages.back().weight_bytes += r.control_weight_bytes;
+    stages.back().tensor_bytes += control_bytes(tokens, r.transformer.dim);
+  }
+  stages.push_back(stage("vae", "vae", vae_bytes(r.vae, pixels, element)));
+  return stages;
 }
 
 std::uint64_t available_memory() {

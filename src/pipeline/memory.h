@@ -17,12 +17,15 @@ struct MemoryRequest {
   const TextEncoderConfig& text_encoder;
   const TransformerConfig& transformer;
   const VaeConfig& vae;
-  int width, height;  // pixels
-  int tokens;         // of the longest prompt
+  int width, height;                   // pixels
+  int tokens;                          // of the longest prompt
+  bool has_image;                      // which the VAE encodes first
+  bool has_control;                    // a control network runs beside the transformer
+  std::uint64_t control_weight_bytes;  // of its weights that are converted
 };
 
 struct StageMemory {
-  std::string stage;           // "text encoder", "transformer", "vae"
+  std::string stage;           // "text encoder", "vae encoder", "transformer", "vae"
   std::uint64_t weight_bytes;  // weights converted to another dtype; mapped ones can leave memory
   std::uint64_t tensor_bytes;  // activations, an upper estimate
   std::uint64_t bytes() const { return weight_bytes + tensor_bytes; }

@@ -15,6 +15,7 @@ constexpr int kMaxSteps = 1000;  // the scheduler's training timesteps
 constexpr int kMaxImages = 10000;
 constexpr int kMinTokens = 16;  // the chat template takes 8
 constexpr float kMaxGuidance = 1000;
+constexpr float kMaxControlScale = 100;
 
 void check_size(std::string_view name, int value, int multiple, int largest) {
   const int smallest = (kMinSize + multiple - 1) / multiple * multiple;
@@ -29,6 +30,33 @@ template <class T>
 void check_range(std::string_view name, T value, T low, T high) {
   const bool ok = value >= low && value <= high;  // false for NaN
   check_usage(ok, "--", name, " ", value, ": expected ", low, " to ", high);
+}
+
+void check_picture(std::string_view name, const Image& image) {
+  const auto expected = std::uint64_t{3} * static_cast<std::uint64_t>(image.width) *
+                        static_cast<std::uint64_t>(image.height);
+  check_usage(image.width > 0 && image.height > 0 && image.pixels.size() == expected, "--", name,
+              ": a picture of ", image.width, " x ", image.height, " pixels with ",
+              image.pixels.size(), " bytes, expected ", expected);
+}
+
+void check_control(const ControlInputs& control) {
+  if (control.image) check_picture("control-image", *control.image);
+  if (control.inpaint_image) check_picture("inpaint-image", *control.inpaint_image);
+  if (control.mask) check_picture("mask", *control.mask);
+  check_range("control-scale", control.scale, 0.0f, kMaxControlScale);
+}
+
+void check_pictures(const GenerateOptions& options) {
+  const bool has_masked =
+      (options.image && options.mask) || (options.control.inpaint_image && options.control.mask);
+  check_usage(options.image || !options.mask, "--mask: expected --image with it");
+  check_usage(options.image || !options.strength, "--strength: expected --image with it");
+  check_usage(has_masked || !options.no_composite,
+              "--no-composite: expected a picture and --mask with it");
+  if (options.image) check_picture("image", *options.image);
+  if (options.mask) check_picture("mask", *options.mask);
+  if (options.strength) check_range("strength", *options.strength, 0.0, 1.0);
 }
 
 }  // namespace
@@ -47,6 +75,13 @@ void check_options(const GenerateOptions& options, const OptionLimits& limits) {
                                   static_cast<std::uint64_t>(options.num_images - 1),
               "--seed ", options.seed, ": seed + ", options.num_images - 1,
               " of the last picture exceeds 2^64 - 1");
+  check_pictures(options);
+  check_control(options.control);
+}
+
+double strength_of(const GenerateOptions& options) {
+  constexpr double kImageToImage = 0.6, kInpaint = 1;  // diffusers' defaults
+  return options.strength.value_or(options.mask ? kInpaint : kImageToImage);
 }
 
 std::string_view name_of(Schedule schedule) {

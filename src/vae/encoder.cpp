@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <cmath>
+
+#include "core/allocator.h"
 #include "core/check.h"
 #include "layers/surplus.h"
 #include "vae/blocks.h"
@@ -22,13 +26,22 @@ class DownBlock {
 
   Tensor operator()(Tensor x) const {
     for (const ResnetBlock& resnet : resnets_) x = resnet(x);
-    return downsampler_ ? (*downsampler_)(x) : x;
+    if (downsampler_) x = (*downsampler_)(x);
+    allocator::trim();  // later sizes are others: what is cached would only add to the peak
+    return x;
   }
 
  private:
   std::vector<ResnetBlock> resnets_;
   std::optional<Conv2d> downsampler_;
 };
+
+void scale(const VaeConfig& config, Tensor& latents) {
+  float* x = latents.data<float>();
+  for (std::int64_t i = 0; i < latents.numel(); ++i) {
+    x[i] = (x[i] - config.shift_factor) * config.scaling_factor;
+  }
+}
 
 }  // namespace
 
@@ -93,13 +106,25 @@ Tensor VaeEncoder::moments(const Tensor& pixels) const {
   return impl_->encode(pixels);
 }
 
-Tensor VaeEncoder::operator()(const Tensor& pixels) const {
-  const VaeConfig& config = impl_->config;
-  Tensor latents = moments(pixels).slice(0, config.latent_channels).clone();
+Tensor mean_latents(const VaeConfig& config, const Tensor& moments) {
+  Tensor latents = moments.slice(0, config.latent_channels).clone();
+  scale(config, latents);
+  return latents;
+}
+
+Tensor sample_latents(const VaeConfig& config, const Tensor& moments, const Tensor& noise) {
+  Tensor latents = moments.slice(0, config.latent_channels).clone();
+  check(noise.shape() == latents.shape() && noise.dtype() == Dtype::kF32, "vae: noise is ",
+        noise.shape(), " ", noise.dtype(), ", expected ", latents.shape(), " F32");
+  const float* log_variance = moments.data<float>() + latents.numel();
   float* x = latents.data<float>();
   for (std::int64_t i = 0; i < latents.numel(); ++i) {
-    x[i] = (x[i] - config.shift_factor) * config.scaling_factor;
+    constexpr float kLowest = -30, kHighest = 20;  // diffusers' DiagonalGaussianDistribution
+    const float deviation = std::exp(0.5f * std::clamp(log_variance[i], kLowest, kHighest));
+    const float change = deviation * noise.data<float>()[i];  // rounded by itself, as in torch
+    x[i] += change;
   }
+  scale(config, latents);
   return latents;
 }
 

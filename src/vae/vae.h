@@ -11,8 +11,8 @@ namespace zimage {
 // AutoencoderKL of diffusers as the Flux family uses it. Decoder and encoder each take only their
 // own tensors, converted once to the compute dtype. With Dtype::kBf16 activations between layers
 // are stored as bf16; sums in convolutions, projections and attention are f32, statistics of norms
-// f64. Latents are scaled in f32. The decoder's peak is the first resnet at full size: its input,
-// the input normalised and the first convolution's output.
+// f64. Latents are scaled in f32. The peak of both is the first resnet at full size: its input, the
+// input normalised and the first convolution's output.
 
 // vae/config.json (AutoencoderKL).
 struct VaeConfig {
@@ -48,12 +48,16 @@ class VaeEncoder {
   // pixels: [3, H, W] f32, -1 to 1, H and W multiples of scale(). Returns the distribution's
   // moments [2 * latent_channels, H / scale, W / scale] f32: mean, then log variance, unscaled.
   Tensor moments(const Tensor& pixels) const;
-  // (mean - shift_factor) * scaling_factor: [latent_channels, H / scale, W / scale] f32.
-  Tensor operator()(const Tensor& pixels) const;
 
  private:
   struct Impl;
   std::unique_ptr<const Impl> impl_;
 };
+
+// Latents as the transformer knows them, (x - shift_factor) * scaling_factor, of what moments()
+// returned, [latent_channels, h, w] f32: of the distribution's mean, or of a sample,
+// mean + exp(log variance / 2) * noise. noise: [latent_channels, h, w] f32.
+Tensor mean_latents(const VaeConfig& config, const Tensor& moments);
+Tensor sample_latents(const VaeConfig& config, const Tensor& moments, const Tensor& noise);
 
 }  // namespace zimage

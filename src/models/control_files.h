@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "layers/weights.h"
+#include "zimage/models.h"
+
+namespace zimage {
+
+// The files of a control network.
+struct ControlFiles {
+  std::vector<std::filesystem::path> weights;  // one file, or shards in order
+  std::filesystem::path config;                // diffusers' config.json; empty when there is none
+};
+
+// From what the user wrote: a .safetensors file, a folder or a hub id with or without ":revision".
+// `file` picks one of the .safetensors files of a folder or repository, which is needed where there
+// are several. Downloads what is missing. Throws Error naming the candidates where the choice is
+// open, and what was found and expected otherwise.
+ControlFiles resolve_control(const ModelOptions& options);
+
+// Mapped, not read.
+WeightMap load_control(const ControlFiles& files);
+
+// Bytes of the weights that cannot be used as they lie in the files, in `compute`.
+std::uint64_t converted_bytes(const ControlFiles& files, Dtype compute);
+
+}  // namespace zimage

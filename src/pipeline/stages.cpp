@@ -1,0 +1,225 @@
+#include "pipeline/stages.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/check.h"
+#include "core/log.h"
+#include "io/resize.h"
+#include "models/component_weights.h"
+#include "ops/elementwise.h"
+#include "pipeline/control_context.h"
+#include "pipeline/denoise.h"
+#include "pipeline/pixels.h"
+
+namespace zimage {
+namespace {
+
+std::string shortened(std::string_view text) {
+  constexpr std::size_t kShown = 80;  // bytes; enough to recognise the place
+  if (text.size() <= kShown) return std::string(text);
+  std::size_t end = kShown;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0u) == 0x80u) --end;
+  return std::string(text.substr(0, end)) + "...";
+}
+
+std::vector<std::int32_t> tokenize(const LoadedModel& model, const std::string& prompt,
+                                   int max_tokens, std::string_view what) {
+  PromptIds prompt_ids = encode_prompt(*model.tokenizer.tokenizer, prompt, max_tokens);
+  if (prompt_ids.total > static_cast<int>(prompt_ids.ids.size())) {
+    log_warning("the ", what, " has ", prompt_ids.total, " tokens, ", prompt_ids.ids.size(),
+                " are read (--max-sequence-length); lost: \"", shortened(prompt_ids.lost), "\"");
+  }
+  return std::move(prompt_ids.ids);
+}
+
+std::vector<std::vector<std::int32_t>> tokenize(const LoadedModel& model,
+                                                const GenerateOptions& options) {
+  const int tokens = options.max_sequence_length;
+  std::vector<std::vector<std::int32_t>> prompts{tokenize(model, options.prompt, tokens, "prompt")};
+  if (options.guidance_scale > 0) {
+    prompts.push_back(tokenize(model, options.negative_prompt, tokens, "negative prompt"));
+  } else if (!options.negative_prompt.empty()) {
+    log_warning("the negative prompt has no effect at guidance 0");
+  }
+  return prompts;
+}
+
+void throw_if_cancelled(const GenerateOptions& options) {
+  if (options.is_cancelled && options.is_cancelled()) throw Cancelled("cancelled");
+}
+
+// A VAE encoder while it is needed.
+class EncodingStage {
+ public:
+  EncodingStage(const LoadedModel& model, const GenerateOptions& options)
+      : weights_(load_weights(model.snapshot, "vae")),
+        encoder_(model.vae, weights_, model.compute) {
+    report(options, {.stage = Stage::kEncodingImage, .images = options.num_images});
+  }
+  const VaeEncoder& encoder() const { return encoder_; }
+  // What came out is right; throws Error otherwise.
+  Tensor checked(Tensor x) const {
+    weights_.check_intact();
+    check(ops::all_finite(x), "vae: the encoded picture holds values that are not finite");
+    return x;
+  }
+
+ private:
+  WeightMap weights_;
+  VaeEncoder encoder_;
+};
+
+// A control network at work on the pictures of a request.
+struct LoadedControl {
+  LoadedControl(const LoadedModel& model, const Tensor& inputs, const Transformer& transformer,
+                float scale)
+      : weights(load_control(*model.control_files)),
+        net(*model.control, model.transformer, weights, model.compute),
+        context(net.prepare(inputs, transformer.x_pad_token())),
+        control{net, context, scale} {}
+  LoadedControl(const LoadedControl&) = delete;
+  LoadedControl& operator=(const LoadedControl&) = delete;
+
+  WeightMap weights;
+  ControlNet net;
+  ControlContext context;
+  Control control;
+};
+
+Start start(const LoadedModel& model, const GenerateOptions& options, int image,
+            const std::optional<ImageSource>& source) {
+  const NoiseStream noise(options.rng, options.seed + static_cast<std::uint64_t>(image));
+  if (source) return start_from_image(model.vae, *source, model.sigmas(options), noise);
+  const Shape shape{model.transformer.in_channels, options.height / model.vae.scale(),
+                    options.width / model.vae.scale()};
+  return start_from_noise(shape, model.sigmas(options), noise);
+}
+
+Image with_kept_pixels(const GenerateOptions& options, Image drawn) {
+  const auto& original = options.mask ? options.image : options.control.inpaint_image;
+  const auto& mask = options.mask ? options.mask : options.control.mask;
+  if (!original || !mask || options.no_composite) return drawn;
+  return composite(resize_lanczos(*original, options.width, options.height), drawn,
+                   to_mask(*mask, options.width, options.height));
+}
+
+}  // namespace
+
+void report(const GenerateOptions& options, const Progress& progress) {
+  throw_if_cancelled(options);
+  if (options.on_progress) options.on_progress(progress);
+}
+
+void check_weights(const LoadedModel& model, const GenerateOptions& options) {
+  const WeightMap weights = load_weights(model.snapshot, "vae");
+  (void)VaeDecoder(model.vae, weights, model.compute);
+  if (options.image || options.control.any()) (void)VaeEncoder(model.vae, weights, model.compute);
+  if (model.control) {  // in bf16, as published, nothing is converted
+    (void)ControlNet(*model.control, model.transformer, load_control(*model.control_files),
+                     Dtype::kBf16);
+  }
+}
+
+std::vector<Tensor> PromptEncoder::encode(const LoadedModel& model,
+                                          const GenerateOptions& options) {
+  const auto prompts = tokenize(model, options);
+  report(options, {.stage = Stage::kEncodingPrompt, .images = options.num_images});
+  std::vector<Encoded> now;
+  std::optional<WeightMap> weights;  // loaded once, and not at all when all prompts are known
+  std::optional<TextEncoder> encoder;
+  for (const auto& ids : prompts) {
+    const auto known = std::find_if(encoded_.begin(), encoded_.end(),
+                                    [&](const Encoded& e) { return e.ids == ids; });
+    if (known != encoded_.end()) {
+      now.push_back(*known);
+      continue;
+    }
+    if (!encoder) {
+      weights.emplace(load_weights(model.snapshot, "text_encoder"));
+      encoder.emplace(model.text_encoder, *weights, model.compute);
+    }
+    now.push_back({ids, (*encoder)(ids)});
+    weights->check_intact();
+    check(ops::all_finite(now.back().embeds),
+          "text encoder: the prompt embeddings hold values that are not finite");
+  }
+  encoded_ = std::move(now);
+  std::vector<Tensor> embeds;
+  for (const Encoded& e : encoded_) embeds.push_back(e.embeds);
+  return embeds;
+}
+
+std::optional<ImageSource> encode_image(const LoadedModel& model, const GenerateOptions& options) {
+  if (!options.image) return {};
+  const EncodingStage stage(model, options);
+  const Tensor pixels = to_pixels(*options.image, options.width, options.height);
+  ImageSource source{.moments = stage.checked(stage.encoder().moments(pixels)), .mask = {}};
+  if (options.mask) {
+    source.mask = mask_of_latents(to_mask(*options.mask, options.width, options.height),
+                                  static_cast<int>(source.moments.dim(1)),
+                                  static_cast<int>(source.moments.dim(2)));
+  }
+  return source;
+}
+
+Tensor encode_control(const LoadedModel& model, const GenerateOptions& options) {
+  if (!model.control) return {};
+  const EncodingStage stage(model, options);
+  return stage.checked(control_context(options.control, stage.encoder(), model.vae,
+                                       model.control->in_channels, options.width, options.height));
+}
+
+Tensor draw_latents(const LoadedModel& model, const GenerateOptions& options, int image,
+                    const Inputs& inputs) {
+  Start from = start(model, options, image, inputs.image);
+  Progress progress{.stage = Stage::kDenoising,
+                    .image = image,
+                    .images = options.num_images,
+                    .steps = count_updates(from.sigmas)};
+  report(options, progress);
+  const WeightMap weights = load_weights(model.snapshot, "transformer");
+  const Transformer transformer(model.transformer, weights, model.compute);
+  std::optional<LoadedControl> loaded;
+  if (inputs.control.defined()) {
+    loaded.emplace(model, inputs.control, transformer, options.control.scale);
+  }
+  const auto height = static_cast<int>(from.latents.dim(1));
+  const auto width = static_cast<int>(from.latents.dim(2));
+  std::vector<Denoiser> branches;
+  for (const Tensor& embed : inputs.embeds) {
+    auto caption = transformer.prepare(embed, height, width);
+    branches.push_back([&, caption = std::move(caption)](const Tensor& x, float t) {
+      return transformer(
+          x, t, *caption, [&] { throw_if_cancelled(options); },
+          loaded ? &loaded->control : nullptr);
+    });
+  }
+  return denoise(std::move(from.latents),
+                 {.sigmas = std::move(from.sigmas),
+                  .cfg = {.scale = options.guidance_scale,
+                          .truncation = options.cfg_truncation,
+                          .normalization = options.cfg_normalization,
+                          .normalization_factor = options.cfg_normalization_factor},
+                  .positive = branches.front(),
+                  .negative = branches.back(),
+                  .keep = std::move(from.keep),
+                  .on_step = [&](int step, int) {
+                    weights.check_intact();
+                    if (loaded) loaded->weights.check_intact();
+                    progress.step = step;
+                    report(options, progress);
+                  }});
+}
+
+Image decode(const LoadedModel& model, const GenerateOptions& options, int image, Tensor latents) {
+  report(options, {.stage = Stage::kDecoding, .image = image, .images = options.num_images});
+  const WeightMap weights = load_weights(model.snapshot, "vae");
+  const VaeDecoder decoder(model.vae, weights, model.compute);
+  const Tensor pixels = decoder(std::exchange(latents, {}));
+  weights.check_intact();
+  check(ops::all_finite(pixels), "vae: the decoded picture holds values that are not finite");
+  return with_kept_pixels(options, to_image(pixels));
+}
+
+}  // namespace zimage

@@ -1,0 +1,51 @@
+// The stages of a picture, each with its weights mapped only while it runs.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "pipeline/loaded_model.h"
+#include "pipeline/start.h"
+
+namespace zimage {
+
+// Tells the caller where the work is; throws Cancelled when the caller wants to stop.
+void report(const GenerateOptions& options, const Progress& progress);
+
+// Throws Error for a fault in the weights of the stages around the transformer, so that it is not
+// found after hours of denoising.
+void check_weights(const LoadedModel& model, const GenerateOptions& options);
+
+// Prompts to embeddings; keeps those of the last request, so that the next picture of the same text
+// skips the encoder.
+class PromptEncoder {
+ public:
+  // [tokens, hidden] f32 each: the prompt's, then the negative prompt's when guidance is on.
+  std::vector<Tensor> encode(const LoadedModel& model, const GenerateOptions& options);
+
+ private:
+  struct Encoded {
+    std::vector<std::int32_t> ids;
+    Tensor embeds;
+  };
+  std::vector<Encoded> encoded_;
+};
+
+// What a request starts from, the same for all of its pictures.
+struct Inputs {
+  std::vector<Tensor> embeds;        // as PromptEncoder returns them
+  std::optional<ImageSource> image;  // image to image
+  Tensor control;                    // context of the control network; undefined without one
+};
+
+std::optional<ImageSource> encode_image(const LoadedModel& model, const GenerateOptions& options);
+Tensor encode_control(const LoadedModel& model, const GenerateOptions& options);
+
+// Picture `image`, counted from 0. Returns its latents.
+Tensor draw_latents(const LoadedModel& model, const GenerateOptions& options, int image,
+                    const Inputs& inputs);
+
+Image decode(const LoadedModel& model, const GenerateOptions& options, int image, Tensor latents);
+
+}  // namespace zimage

@@ -1,5 +1,6 @@
 add_library(zimage_compile_options INTERFACE)
-target_compile_options(zimage_compile_options INTERFACE -Wall -Wextra)
+# No fused multiply-adds but those that are written: torch rounds products by themselves.
+target_compile_options(zimage_compile_options INTERFACE -Wall -Wextra -ffp-contract=off)
 target_include_directories(zimage_compile_options INTERFACE
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
 target_link_libraries(zimage_compile_options INTERFACE OpenMP::OpenMP_CXX)

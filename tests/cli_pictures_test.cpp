@@ -52,7 +52,9 @@ TEST_F(CliPicturesTest, InpaintsAsDiffusersDoes) {
   EXPECT_GE(psnr_to("image_to_image/inpaint"), 50);
   const auto record = nlohmann::json::parse(result.out);
   EXPECT_EQ(record.at("strength"), 1.0);
-  EXPECT_EQ(record.at("mask"), input("disc"));
+  EXPECT_EQ(record.at("mask"), "disc.png");
+  const auto stored = read_image(work_ / "out.png").metadata.zimage_json;
+  EXPECT_EQ(nlohmann::json::parse(stored).at("image"), "scene.png");
 }
 
 TEST_F(CliPicturesTest, ControlsAsDiffusersDoes) {
@@ -108,7 +110,7 @@ TEST_F(CliPicturesTest, MakesMaps) {
     EXPECT_EQ(result.out, "out.png\n");
     const Image map = read_image(work_ / "out.png").image;
     EXPECT_EQ(map.width, 80);
-    EXPECT_EQ(map.height, 64);
+    EXPECT_EQ(map.height, 53);
   }
 }
 
@@ -139,6 +141,9 @@ TEST_F(CliPicturesTest, RefusesInputsThatDoNotFit) {
   expect_error(generate({"-i", input("scene"), "--strength", "2"}), 2,
                "--strength 2: expected 0 to 1");
   expect_error(generate({"-i", input("scene"), "--strength", "0.01"}), 2, "leaves none of 9 steps");
+  expect_error(generate({"-i", input("scene"), "-W", "0"}), 2, "--width 0: expected");
+  expect_error(generate({"-i", input("scene"), "-H", "-5"}), 2, "--height -5: expected");
+  expect_error(generate({"-i", input("scene"), "-H", "2000000000"}), 2, "--height 2000000000");
   expect_error(generate({"-i", input("scene"), "--outpaint", "1,2,3"}), 2,
                "--outpaint 1,2,3: expected LEFT,TOP,RIGHT,BOTTOM");
   expect_error(generate({"-i", input("scene"), "--outpaint", "1,2,3,4x"}), 2, "--outpaint");
@@ -154,7 +159,13 @@ TEST_F(CliPicturesTest, RefusesControlsThatDoNotFit) {
   expect_error(control({"-c", input("scene")}), 2, "no control network: expected");
   expect_error(control({"-c", "none.png", "--cw", network("union-2.1")}), 1, "none.png");
   expect_error(control({"-c", input("scene"), "--cw", "nowhere.safetensors"}), 1,
-               "nowhere.safetensors: no such file");
+               "--controlnet-weights nowhere.safetensors: no such file");
+  expect_error(control({"-c", input("scene"), "--cw", " "}), 2, "--controlnet-weights: no text");
+  expect_error(control({"-c", input("scene"), "--cw", "model/vae/config.json"}), 1, "config.json");
+  expect_error(control({"-c", input("scene"), "--cw", network("union-2.1"), "--canny-low", "5"}), 2,
+               "--canny-low: expected a control type of canny");
+  expect_error(control({"-c", input("scene"), "--cw", network("union-2.1"), "--strength", "1"}), 2,
+               "--strength");
   expect_error(control({"-c", input("scene"), "--cw", "model/vae"}), 1, "model/vae");
   expect_error(
       control({"-c", input("scene"), "--cw", network("union-1.0"), "--mask", input("disc")}), 2,

@@ -216,13 +216,13 @@ TEST(ControlFiles, ReadsTheConfigurationOfDiffusers) {
 TEST(ControlFiles, RefusesWhatIsNoControlNetwork) {
   EXPECT_THAT(error_of_files("/nowhere/x.safetensors"), HasSubstr("no such file"));
   EXPECT_THAT(error_of_files(network("union-1.0").string(), "x"), HasSubstr("is a file already"));
-  EXPECT_THAT(error_of_files("demo"), HasSubstr("has no control network"));
+  EXPECT_THAT(error_of_files("demo"), HasSubstr("no such file or folder, and no hub id"));
   const auto vae = snapshot() / "vae/diffusion_pytorch_model.safetensors";
   EXPECT_THAT(
       error_of([&] {
         return Pipeline(snapshot(), {.model = {.controlnet = vae.string()}}).compute_dtype();
       }),
-      HasSubstr("vae/diffusion_pytorch_model.safetensors"));
+      HasSubstr("vae/diffusion_pytorch_model.safetensors: no tensor control_all_x_embedder"));
   EXPECT_THAT(error_of([&] {
                 return Pipeline(snapshot(), {.model = {.control_file = "x"}}).compute_dtype();
               }),

@@ -168,6 +168,33 @@ TEST_F(DownloadTest, AControlNetworkIsOneFileOfARepository) {
   const std::size_t asked = hub_.hub().requests().size();
   EXPECT_EQ(run(args).code, 0);
   EXPECT_EQ(hub_.hub().requests().size(), asked);  // what is cached needs no network
+  is_offline_ = true;
+  EXPECT_EQ(run(args).code, 0);
+  args.resize(args.size() - 2);  // the cache holds one of them, but knows of both
+  EXPECT_THAT(run(args).err, HasSubstr("holds several files, union-1.0.safetensors"));
+}
+
+TEST_F(DownloadTest, TheOnlyControlNetworkOfARepositoryIsFoundAgainWithoutTheHub) {
+  hub_.add("union.safetensors", text_of(test_data("control/union-1.0.safetensors")), true);
+  hub_.add("config.json", "{\"_class_name\": \"Other\"}");  // not the network's
+  const std::vector<std::string> args{"control",
+                                      "-m",
+                                      test_data("pipeline/snapshot"),
+                                      "-c",
+                                      test_data("image_to_image/scene.png"),
+                                      "--cw",
+                                      kBase,
+                                      "-p",
+                                      "a cat",
+                                      "-s",
+                                      "3",
+                                      "-o",
+                                      "a.png"};
+  const Result first = run(args);
+  ASSERT_EQ(first.code, 0) << first.err;
+  const std::size_t asked = hub_.hub().requests().size();
+  EXPECT_EQ(run(args).code, 0);
+  EXPECT_EQ(hub_.hub().requests().size(), asked);
 }
 
 TEST_F(DownloadTest, AProgramKilledInTheMiddleIsGoneOnFrom) {

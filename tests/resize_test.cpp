@@ -9,14 +9,25 @@ namespace {
 
 using Samples = std::vector<std::uint8_t>;
 
-GrayImage gray_of(const Tensor& t) {
-  return {static_cast<int>(t.dim(1)), static_cast<int>(t.dim(0)), samples_of(t)};
+// A gray picture in three equal channels, which resizing leaves equal: [height, width].
+Image image_of_gray(const Tensor& t) {
+  Image image{static_cast<int>(t.dim(1)), static_cast<int>(t.dim(0)), {}};
+  for (const std::uint8_t level : samples_of(t)) image.pixels.insert(image.pixels.end(), 3, level);
+  return image;
+}
+
+Samples first_channel(const Image& image) {
+  Samples samples;
+  for (std::size_t i = 0; i < image.pixels.size(); i += 3) samples.push_back(image.pixels[i]);
+  return samples;
 }
 
 // The samples of `source`, [height, width] or [height, width, 3], at the size of `like`.
 Samples resized(const Tensor& source, const Tensor& like) {
   const int width = static_cast<int>(like.dim(1)), height = static_cast<int>(like.dim(0));
-  if (source.shape().rank() == 2) return resize_lanczos(gray_of(source), width, height).pixels;
+  if (source.shape().rank() == 2) {
+    return first_channel(resize_lanczos(image_of_gray(source), width, height));
+  }
   return resize_lanczos(image_of(source), width, height).pixels;
 }
 
@@ -80,9 +91,9 @@ TEST(Resize, RefusesPicturesThatAreNotWhatTheySay) {
   EXPECT_EQ(error_of([] { return resize_lanczos(Image(), 5, 5); }),
             "resize: a picture of 0 x 0 pixels");
   EXPECT_EQ(error_of([] {
-              return resize_lanczos(GrayImage{2, 3, {1, 2}}, 5, 5);
+              return resize_lanczos(Image{2, 3, {1, 2}}, 5, 5);
             }),
-            "resize: a picture of 2 x 3 pixels has 2 bytes, expected 6");
+            "resize: a picture of 2 x 3 pixels has 2 bytes, expected 18");
 }
 
 }  // namespace

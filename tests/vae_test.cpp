@@ -275,10 +275,9 @@ TEST(VaeEncoder, HoldsThreeTensorsOfFullSizeAtItsPeak) {
     encoder.moments(pixels);
     const std::size_t three = 3 * 40 * 32 * 64 * size_of(compute) *
                               static_cast<std::size_t>(model.config.block_out_channels[0]);
-    // Sizes are rounded up; the pixels in NHWC are still in the cache.
-    EXPECT_LE(allocator::peak_bytes() - before,
-              (three + 3 * 40 * 32 * 64 * size_of(compute)) * 9 / 8)
-        << compute;
+    // Sizes are rounded up; the pixels in NHWC are still in the cache; convolutions take strips.
+    const std::size_t more = 3 * 40 * 32 * 64 * size_of(compute) + (std::size_t{1} << 20);
+    EXPECT_LE(allocator::peak_bytes() - before, (three + more) * 9 / 8) << compute;
   }
 }
 

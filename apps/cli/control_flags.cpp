@@ -1,5 +1,7 @@
 #include "control_flags.h"
 
+#include <array>
+
 #include "picture_flags.h"
 
 namespace zimage::cli {
@@ -12,12 +14,22 @@ ControlMapFlags::ControlMapFlags(CLI::App& app, const std::string& type_flag,
       ->type_name("canny|gray|none")
       ->check(CLI::IsMember({"canny", "gray", "none"}))
       ->capture_default_str();
-  app.add_option("--canny-low", canny_.low, "weaker edges count only beside stronger ones")
-      ->type_name("F")
-      ->capture_default_str();
-  app.add_option("--canny-high", canny_.high, "edges that count in any case")
-      ->type_name("F")
-      ->capture_default_str();
+  low_ = app.add_option("--canny-low", canny_.low, "weaker edges count only beside stronger ones")
+             ->type_name("F")
+             ->capture_default_str();
+  high_ = app.add_option("--canny-high", canny_.high, "edges that count in any case")
+              ->type_name("F")
+              ->capture_default_str();
+}
+
+void ControlMapFlags::check() const {
+  if (type_ == "canny") return check_canny(canny_);
+  for (const CLI::Option* option : {low_, high_}) {
+    if (option->count() > 0) {
+      throw UsageError(option->get_name() + ": expected a control type of canny with it, not " +
+                       type_);
+    }
+  }
 }
 
 Image ControlMapFlags::make(const Image& photo, int width, int height) const {
@@ -67,19 +79,22 @@ void ControlFlags::read(GenerateOptions& options, ProgressDisplay& display) cons
   if (!mask_.empty()) control.mask = read_mask(mask_);
 }
 
-void ControlFlags::fit(const OptionFlags& flags, GenerateOptions& options,
-                       ProgressDisplay& display) const {
-  ControlInputs& control = options.control;
-  if (control.image) {
-    fit_size(*control.image, control_image_, flags, options, display);
-  } else if (control.inpaint_image) {
-    fit_size(*control.inpaint_image, inpaint_image_, flags, options, display);
-  } else {
-    fit_size(*control.mask, mask_, flags, options, display);
+std::array<ControlFlags::Picture, 3> ControlFlags::pictures(const ControlInputs& control) const {
+  return {{{&control.inpaint_image, &inpaint_image_},
+           {&control.image, &control_image_},
+           {&control.mask, &mask_}}};
+}
+
+void ControlFlags::fit(const OptionFlags& flags, GenerateOptions& options) const {
+  for (const auto& [picture, path] : pictures(options.control)) {
+    if (*picture) return fit_size(**picture, *path, flags, options);
   }
 }
 
-void ControlFlags::finish(GenerateOptions& options) const {
+void ControlFlags::finish(GenerateOptions& options, ProgressDisplay& display) const {
+  for (const auto& [picture, path] : pictures(options.control)) {
+    if (*picture) note_size(**picture, *path, options, display);
+  }
   std::optional<Image>& image = options.control.image;
   if (image) image = map_.make(*image, options.width, options.height);
 }
@@ -89,11 +104,11 @@ void ControlFlags::note_in(nlohmann::ordered_json& record) const {
   if (!file_.empty()) record["control_file"] = file_;
   record["control_scale"] = scale_;
   if (!control_image_.empty()) {
-    record["control_image"] = control_image_;
+    record["control_image"] = file_name(control_image_);
     record["control_type"] = map_.type();
   }
-  if (!inpaint_image_.empty()) record["inpaint_image"] = inpaint_image_;
-  if (!mask_.empty()) record["mask"] = mask_;
+  if (!inpaint_image_.empty()) record["inpaint_image"] = file_name(inpaint_image_);
+  if (!mask_.empty()) record["mask"] = file_name(mask_);
 }
 
 }  // namespace zimage::cli

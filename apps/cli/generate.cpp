@@ -59,6 +59,13 @@ std::uint64_t random_seed() {
   return device();  // 32 bits are easy to type again
 }
 
+// The record of a picture, with the names of the files that it came from.
+std::string with_inputs(const std::string& record_json, const InputFlags& pictures) {
+  auto record = nlohmann::ordered_json::parse(record_json);
+  pictures.note_in(record);
+  return record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 int run(const Arguments& a, const OptionFlags& flags, const InputFlags& pictures,
         const ModelFlags& model) {
   using Clock = std::chrono::steady_clock;
@@ -67,8 +74,10 @@ int run(const Arguments& a, const OptionFlags& flags, const InputFlags& pictures
   const LogLines log_lines(display);
 
   catch_interrupts();
-  GenerateOptions given;
-  pictures.read(given, display);  // before anything is loaded or fetched
+  GenerateOptions given;  // what is wrong in it shows before anything is loaded or fetched
+  pictures.read(given, display);
+  flags.apply(given);
+  check_inputs(given);
   PipelineOptions how = pipeline_options(a);
   how.model = model.options(display);
   pictures.choose_network(how.model);
@@ -80,10 +89,10 @@ int run(const Arguments& a, const OptionFlags& flags, const InputFlags& pictures
   options.control = std::move(given.control);
   flags.apply(options);
   if (!a.prompt.empty()) options.prompt = a.prompt;
-  pictures.fit(flags, options, display);
+  pictures.fit(flags, options);
   if (!flags.is_given("seed")) options.seed = random_seed();
   pipeline.check_options(options);
-  pictures.finish(options);
+  pictures.finish(options, display);
   const OutputPlan plan = plan_outputs(a.output, options.num_images);
   check_outputs(plan, options.width, options.height);
   if (!flags.is_given("seed") && a.no_progress) std::cerr << "seed " << options.seed << std::endl;
@@ -94,7 +103,10 @@ int run(const Arguments& a, const OptionFlags& flags, const InputFlags& pictures
   pictures.note_in(record);
   pipeline.generate(options, [&](int i, const Image& image) {
     EncodeOptions encode{.quality = a.quality, .metadata = {}};
-    if (!a.no_metadata) encode.metadata = metadata_of(options, i, name, pipeline.compute_dtype());
+    if (!a.no_metadata) {
+      encode.metadata = metadata_of(options, i, name, pipeline.compute_dtype());
+      encode.metadata.zimage_json = with_inputs(encode.metadata.zimage_json, pictures);
+    }
     const std::string path = write_output(plan, i, image, encode).string();
     display.clear();
     const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
@@ -112,12 +124,12 @@ int run(const Arguments& a, const OptionFlags& flags, const InputFlags& pictures
 }
 
 template <class Flags>
-int draw(CLI::App& app, int argc, char** argv) {
+int draw(CLI::App& app, int argc, char** argv, const OptionFlags::Names& without) {
   Arguments arguments;
   add_flags(app, arguments);
-  const OptionFlags flags(app);
-  const Flags pictures(app);
-  const ModelFlags model(app);
+  OptionFlags flags(app, without);
+  Flags pictures(app);
+  ModelFlags model(app);
   if (!parse_arguments(app, argc, argv)) return kDone;
   const bool has_prompt = flags.is_given("prompt");
   if (has_prompt == !arguments.prompt.empty()) {
@@ -132,12 +144,12 @@ int draw(CLI::App& app, int argc, char** argv) {
 
 int generate(int argc, char** argv) {
   CLI::App app("Draws pictures from text, and from a picture and text.", "zimage generate");
-  return draw<PictureFlags>(app, argc, argv);
+  return draw<PictureFlags>(app, argc, argv, {});
 }
 
 int control(int argc, char** argv) {
   CLI::App app("Draws pictures that a control network steers.", "zimage control");
-  return draw<ControlFlags>(app, argc, argv);
+  return draw<ControlFlags>(app, argc, argv, {"strength"});
 }
 
 }  // namespace zimage::cli

@@ -22,10 +22,9 @@ class InputFlags {
   virtual void choose_network(ModelOptions& options) const = 0;
   // Once the model's own size is known: width and height where they were not given, from the
   // pictures.
-  virtual void fit(const OptionFlags& flags, GenerateOptions& options,
-                   ProgressDisplay& display) const = 0;
-  // Once the options are checked: makes maps of photos.
-  virtual void finish(GenerateOptions& options) const = 0;
+  virtual void fit(const OptionFlags& flags, GenerateOptions& options) const = 0;
+  // Once the options are checked: says what is resized, makes maps of photos.
+  virtual void finish(GenerateOptions& options, ProgressDisplay& display) const = 0;
   virtual void note_in(nlohmann::ordered_json& record) const = 0;  // what was given
 };
 

@@ -82,10 +82,11 @@ std::string type_name() {
 
 }  // namespace
 
-OptionFlags::OptionFlags(CLI::App& app) {
+OptionFlags::OptionFlags(CLI::App& app, const Names& without) {
   GenerateOptions scratch;
   visit_options(scratch, [&](std::string_view name, auto& field, std::string_view help) {
     using Field = std::remove_reference_t<decltype(field)>;
+    if (without.contains(name)) return;
     const std::string key(name);
     const auto short_form = kShortForms.find(name);
     const std::string flags =

@@ -2,7 +2,9 @@
 
 #include <CLI/CLI.hpp>
 #include <map>
+#include <set>
 #include <string>
+#include <string_view>
 
 #include "zimage/options.h"
 
@@ -12,7 +14,9 @@ namespace zimage::cli {
 // later, on top of the model's own defaults.
 class OptionFlags {
  public:
-  explicit OptionFlags(CLI::App& app);
+  using Names = std::set<std::string_view>;
+  // All but those `without`.
+  explicit OptionFlags(CLI::App& app, const Names& without = {});
   OptionFlags(const OptionFlags&) = delete;
   OptionFlags& operator=(const OptionFlags&) = delete;
 

@@ -10,8 +10,9 @@
 namespace zimage::cli {
 namespace {
 
-constexpr int kMultiple = 16;    // of the sizes that are drawn
-constexpr double kMaxShare = 2;  // of the pixels of the model's own size
+constexpr int kMultiple = 16;                      // of the sizes that are drawn
+constexpr int kSmallest = 64, kLargest = 1 << 16;  // pixels of a side
+constexpr double kMaxShare = 2;                    // of the pixels of the model's own size
 
 Margins parse_margins(const std::string& text) {
   std::array<int, 4> values{};
@@ -47,7 +48,8 @@ Image mask_of_alpha(const DecodedImage& decoded, const std::string& path) {
 }
 
 int rounded(double pixels) {
-  return std::max(kMultiple, static_cast<int>(pixels) / kMultiple * kMultiple);
+  // What is too large is said by further checks.
+  return static_cast<int>(std::clamp(pixels, 0.0, 1.0 * kLargest)) / kMultiple * kMultiple;
 }
 
 std::string size_text(int width, int height) {
@@ -87,15 +89,24 @@ void PictureFlags::read(GenerateOptions& options, ProgressDisplay& display) cons
   options.mask = std::move(canvas.mask);
 }
 
-void PictureFlags::fit(const OptionFlags& flags, GenerateOptions& options,
-                       ProgressDisplay& display) const {
-  if (options.image) fit_size(*options.image, image_, flags, options, display);
+void PictureFlags::fit(const OptionFlags& flags, GenerateOptions& options) const {
+  if (options.image) fit_size(*options.image, image_, flags, options);
+}
+
+void PictureFlags::finish(GenerateOptions& options, ProgressDisplay& display) const {
+  if (options.image) note_size(*options.image, image_, options, display);
+  const bool has_mask_file = options.mask && mask_ != "alpha" && outpaint_.empty();
+  if (has_mask_file) note_size(*options.mask, mask_, options, display);
 }
 
 void PictureFlags::note_in(nlohmann::ordered_json& record) const {
-  if (!image_.empty()) record["image"] = image_;
-  if (!mask_.empty()) record["mask"] = mask_;
+  if (!image_.empty()) record["image"] = file_name(image_);
+  if (!mask_.empty()) record["mask"] = file_name(mask_);
   if (!outpaint_.empty()) record["outpaint"] = outpaint_;
+}
+
+std::string file_name(const std::string& path) {
+  return std::filesystem::path(path).filename().string();
 }
 
 Image read_opaque(const std::string& path, ProgressDisplay& display) {
@@ -115,9 +126,24 @@ Image read_mask(const std::string& path) {
   return std::move(decoded.image);
 }
 
+void note_size(const Image& picture, const std::string& path, const GenerateOptions& options,
+               ProgressDisplay& display) {
+  if (options.width == picture.width && options.height == picture.height) return;
+  const double stretch =
+      double{1} * options.width * picture.height / picture.width / options.height;
+  constexpr double kSeen = 0.02;
+  display.note(path + ": " + size_text(picture.width, picture.height) + " pixels, resized to " +
+               size_text(options.width, options.height) +
+               (std::abs(std::log(stretch)) > kSeen ? ", which stretches it" : ""));
+}
+
 void fit_size(const Image& picture, const std::string& path, const OptionFlags& flags,
-              GenerateOptions& options, ProgressDisplay& display) {
+              GenerateOptions& options) {
   const bool has_width = flags.is_given("width"), has_height = flags.is_given("height");
+  const auto is_wrong_side = [](int side) { return side < kSmallest || side > kLargest; };
+  const bool is_wrong =
+      (has_width && is_wrong_side(options.width)) || (has_height && is_wrong_side(options.height));
+  if ((has_width && has_height) || is_wrong) return;  // what is wrong is said by further checks
   const double width = picture.width, height = picture.height;
   if (!has_width && !has_height) {
     const double largest = kMaxShare * options.width * options.height;
@@ -126,15 +152,14 @@ void fit_size(const Image& picture, const std::string& path, const OptionFlags& 
     options.height = rounded(height * scale);
   } else if (!has_width) {
     options.width = rounded(options.height * width / height);
-  } else if (!has_height) {
+  } else {
     options.height = rounded(options.width * height / width);
   }
-  if (options.width == picture.width && options.height == picture.height) return;
-  const double stretch = options.width / width / (options.height / height);
-  constexpr double kSeen = 0.02;
-  display.note(path + ": " + size_text(picture.width, picture.height) + " pixels, resized to " +
-               size_text(options.width, options.height) +
-               (std::abs(std::log(stretch)) > kSeen ? ", which stretches it" : ""));
+  if (options.width < kSmallest || options.height < kSmallest) {
+    throw UsageError(path + ": " + size_text(picture.width, picture.height) +
+                     " pixels make a picture of " + size_text(options.width, options.height) +
+                     ", expected at least 64 on each side; -W and -H set the size");
+  }
 }
 
 }  // namespace zimage::cli

@@ -15,9 +15,8 @@ class PictureFlags : public InputFlags {
 
   void read(GenerateOptions& options, ProgressDisplay& display) const override;
   void choose_network(ModelOptions&) const override {}
-  void fit(const OptionFlags& flags, GenerateOptions& options,
-           ProgressDisplay& display) const override;
-  void finish(GenerateOptions&) const override {}
+  void fit(const OptionFlags& flags, GenerateOptions& options) const override;
+  void finish(GenerateOptions& options, ProgressDisplay& display) const override;
   void note_in(nlohmann::ordered_json& record) const override;
 
  private:
@@ -31,9 +30,16 @@ Image read_opaque(const std::string& path, ProgressDisplay& display);
 Image read_mask(const std::string& path);
 
 // Width and height where they were not given: those of `picture` in multiples of 16, made smaller
-// where it has more than twice the pixels of the model's own size. Says what was chosen, and when
-// the picture is stretched.
+// where it has more than twice the pixels of the model's own size. Throws UsageError when that is
+// too small.
 void fit_size(const Image& picture, const std::string& path, const OptionFlags& flags,
-              GenerateOptions& options, ProgressDisplay& display);
+              GenerateOptions& options);
+
+// Says it where a picture is resized, and when that stretches it.
+void note_size(const Image& picture, const std::string& path, const GenerateOptions& options,
+               ProgressDisplay& display);
+
+// What of a path goes into records.
+std::string file_name(const std::string& path);
 
 }  // namespace zimage::cli

@@ -13,8 +13,8 @@ enum class ControlType {
   kCanny,  // white edges on black
   kGray,   // luminance
 };
-std::string_view name_of(ControlType type);                         // "none", "canny", "gray"
-std::optional<ControlType> control_type_of(std::string_view name);  // nothing for other names
+// "none", "canny", "gray"; nothing for other names.
+std::optional<ControlType> control_type_of(std::string_view name);
 
 struct CannyOptions {
   double low = 100, high = 200;  // of the gradient |dx| + |dy| of a 3x3 Sobel filter, 8-bit levels

@@ -34,6 +34,10 @@ void visit_options(Options& o, Visitor&& option) {
          "with --mask: kept pixels as the VAE decodes them, not the picture's own");
 }
 
+// Throws UsageError for pictures and settings of theirs that no model could draw with. A part of
+// Pipeline::check_options(), for callers that have no model yet.
+void check_inputs(const GenerateOptions& options);
+
 // What stands for a strength that was not given.
 double strength_of(const GenerateOptions& options);
 

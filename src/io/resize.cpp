@@ -17,6 +17,7 @@ namespace {
 using Samples = std::vector<std::uint8_t>;
 
 constexpr std::int64_t kMaxPixels = std::int64_t{1} << 28;
+constexpr int kChannels = 3;
 constexpr int kWeightBits = 22;
 constexpr std::int32_t kHalf = 1 << (kWeightBits - 1);
 constexpr double kRadius = 3;            // of the filter, in pixels of the coarser side
@@ -89,7 +90,6 @@ std::int64_t rows_per_task(std::size_t row) {
   return static_cast<std::int64_t>(std::max<std::size_t>(kTaskSamples / row, 1));
 }
 
-template <int kChannels>
 void resample_row(const std::uint8_t* in, std::span<const Taps> row_taps, std::uint8_t* out) {
   for (const Taps& taps : row_taps) {
     std::array<std::int32_t, kChannels> sums;
@@ -103,7 +103,6 @@ void resample_row(const std::uint8_t* in, std::span<const Taps> row_taps, std::u
 }
 
 // Columns in blocks, because all weights of a very wide row would outgrow the picture.
-template <int kChannels>
 Samples resample_rows(const Samples& in, const Axis& axis, int height) {
   const std::size_t row_in = std::size_t{kChannels} * static_cast<std::size_t>(axis.from);
   const std::size_t row_out = std::size_t{kChannels} * static_cast<std::size_t>(axis.to);
@@ -118,7 +117,7 @@ Samples resample_rows(const Samples& in, const Axis& axis, int height) {
     std::uint8_t* first_out = out.data() + kChannels * static_cast<std::size_t>(begin);
     parallel_blocks(height, rows_per_task(row_in), [&](std::int64_t top, std::int64_t bottom) {
       for (auto y = static_cast<std::size_t>(top); y < static_cast<std::size_t>(bottom); ++y) {
-        resample_row<kChannels>(in.data() + y * row_in, taps, first_out + y * row_out);
+        resample_row(in.data() + y * row_in, taps, first_out + y * row_out);
       }
     });
   }
@@ -160,39 +159,28 @@ bool is_height_first(const Size& from, const Size& to) {
   return lost_height > 0 && lost_height > 2 * lost_width;
 }
 
-template <int kChannels>
 Samples resized(const Samples& in, const Size& from, const Size& to) {
   const Axis x{from.width, to.width}, y{from.height, to.height};
   const auto row_of = [](int width) {
     return std::size_t{kChannels} * static_cast<std::size_t>(width);
   };
   if (x.from == x.to) return y.from == y.to ? in : resample_columns(in, y, row_of(x.to));
-  if (y.from == y.to) return resample_rows<kChannels>(in, x, y.to);
+  if (y.from == y.to) return resample_rows(in, x, y.to);
   if (is_height_first(from, to)) {
-    return resample_rows<kChannels>(resample_columns(in, y, row_of(x.from)), x, y.to);
+    return resample_rows(resample_columns(in, y, row_of(x.from)), x, y.to);
   }
-  return resample_columns(resample_rows<kChannels>(in, x, y.from), y, row_of(x.to));
-}
-
-template <int kChannels, class Picture>
-Picture resized_picture(const Picture& image, int width, int height) {
-  check_pixels("resize", image.width, image.height, kChannels, image.pixels.size());
-  check(width > 0 && height > 0, "resize: to ", width, " x ", height,
-        " pixels, expected at least 1 x 1");
-  check(width <= kMaxPixels / height, "resize: to ", width, " x ", height, " pixels, at most ",
-        kMaxPixels, " are made");
-  return {width, height,
-          resized<kChannels>(image.pixels, {image.width, image.height}, {width, height})};
+  return resample_columns(resample_rows(in, x, y.from), y, row_of(x.to));
 }
 
 }  // namespace
 
 Image resize_lanczos(const Image& image, int width, int height) {
-  return resized_picture<3>(image, width, height);
-}
-
-GrayImage resize_lanczos(const GrayImage& image, int width, int height) {
-  return resized_picture<1>(image, width, height);
+  check_pixels("resize", image.width, image.height, kChannels, image.pixels.size());
+  check(width > 0 && height > 0, "resize: to ", width, " x ", height,
+        " pixels, expected at least 1 x 1");
+  check(width <= kMaxPixels / height, "resize: to ", width, " x ", height, " pixels, at most ",
+        kMaxPixels, " are made");
+  return {width, height, resized(image.pixels, {image.width, image.height}, {width, height})};
 }
 
 }  // namespace zimage

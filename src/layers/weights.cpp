@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include "core/check.h"
+#include "core/dtype_kind.h"
 #include "core/parallel.h"
 #include "io/printable.h"
 #include "io/safetensors.h"
@@ -10,18 +11,6 @@
 
 namespace zimage {
 namespace {
-
-bool is_floating(Dtype dtype) {
-  switch (dtype) {
-    case Dtype::kF32:
-    case Dtype::kBf16:
-    case Dtype::kF16:
-    case Dtype::kF64:
-    case Dtype::kF8E4M3:
-    case Dtype::kF8E5M2: return true;
-    default: return false;
-  }
-}
 
 // Read-only zeros: the system maps one page of zeros for all of them.
 Tensor zero_pages(const Shape& shape, Dtype dtype) {
@@ -128,7 +117,7 @@ Tensor WeightMap::surveyed(const std::string& name, const Shape& shape, Dtype dt
     survey_->unreadable.emplace_back(name, it->second.tensor.dtype());
   }
   taken_.insert(name);
-  survey_->parameters += shape.numel();
+  survey_->asked.emplace_back(name, shape);
   return zero_pages(shape, dtype);
 }
 

@@ -23,7 +23,7 @@ struct WeightSurvey {
   std::vector<std::string> missing, surplus;
   std::vector<Mismatch> mismatched;
   std::vector<std::pair<std::string, Dtype>> unreadable;  // not floating-point
-  std::int64_t parameters = 0;                            // of all that the model asked for
+  std::vector<std::pair<std::string, Shape>> asked;       // all that the model asked for
 };
 
 // The tensors of one component (transformer, text_encoder, vae), from one file or several shards.

@@ -91,19 +91,35 @@ WeightMap load_weights(const Snapshot& snapshot, const std::string& component) {
   return weights;
 }
 
-std::vector<StoredTensor> stored_tensors(const Snapshot& snapshot, const std::string& component) {
-  const std::string where = where_of(snapshot, component);
-  std::map<std::string, StoredTensor> stored;
-  std::set<std::string> names;
-  for (const fs::path& path : snapshot.weight_files(component)) {
+std::vector<StoredTensor> stored_tensors(const std::vector<fs::path>& files) {
+  std::vector<StoredTensor> tensors;
+  for (const fs::path& path : files) {
     const auto file = MappedFile::open(path);
     const SafetensorsHeader header =
         parse_safetensors_header(file->bytes(), file->bytes().size(), path.string());
     for (const auto& t : header.tensors) {
       const bool is_aligned = (header.data_begin + t.begin) % size_of(t.dtype) == 0;
-      stored.insert({t.name, {t.name, t.dtype, t.shape, is_aligned, false}});
-      names.insert(t.name);
+      tensors.push_back({t.name, t.dtype, t.shape, is_aligned, false});
     }
+  }
+  return tensors;
+}
+
+std::uint64_t own_bytes(const StoredTensor& tensor, Dtype compute) {
+  const auto numbers = static_cast<std::uint64_t>(tensor.shape.numel());
+  const bool is_converted =
+      tensor.shape.rank() > 1 && (tensor.dtype != compute || tensor.is_scaled);
+  return (tensor.is_aligned ? 0 : numbers * size_of(tensor.dtype)) +
+         (is_converted ? numbers * size_of(compute) : 0);
+}
+
+std::vector<StoredTensor> stored_tensors(const Snapshot& snapshot, const std::string& component) {
+  const std::string where = where_of(snapshot, component);
+  std::map<std::string, StoredTensor> stored;
+  std::set<std::string> names;
+  for (StoredTensor& tensor : stored_tensors(snapshot.weight_files(component))) {
+    names.insert(tensor.name);
+    stored.insert({tensor.name, std::move(tensor)});
   }
   std::vector<StoredTensor> tensors;
   for (const TensorSource& source : sources_of(names, component, where)) {

@@ -24,5 +24,11 @@ struct StoredTensor {
   bool is_scaled;   // has a factor beside it, so that it is converted in any case
 };
 std::vector<StoredTensor> stored_tensors(const Snapshot& snapshot, const std::string& component);
+// Those of any checkpoint files, under the names that they have there.
+std::vector<StoredTensor> stored_tensors(const std::vector<std::filesystem::path>& files);
+
+// Memory that the tensor needs beside its mapped file to be used as a weight in `compute`: it is
+// copied where it is not aligned, and converted where it is a matrix of another dtype.
+std::uint64_t own_bytes(const StoredTensor& tensor, Dtype compute);
 
 }  // namespace zimage

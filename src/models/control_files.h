@@ -17,15 +17,15 @@ struct ControlFiles {
 };
 
 // From what the user wrote: a .safetensors file, a folder or a hub id with or without ":revision".
-// `file` picks one of the .safetensors files of a folder or repository, which is needed where there
-// are several. Downloads what is missing. Throws Error naming the candidates where the choice is
-// open, and what was found and expected otherwise.
+// `control_file` picks one of the .safetensors files of a folder or repository, which is needed
+// where there are several. Downloads what is missing and looks at the headers. Throws Error naming
+// the candidates where the choice is open, and what was found and expected otherwise.
 ControlFiles resolve_control(const ModelOptions& options);
 
 // Mapped, not read.
 WeightMap load_control(const ControlFiles& files);
 
-// Bytes of the weights that cannot be used as they lie in the files, in `compute`.
+// Memory for weights that cannot be used as they lie in the files, in bytes.
 std::uint64_t converted_bytes(const ControlFiles& files, Dtype compute);
 
 }  // namespace zimage

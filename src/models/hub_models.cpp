@@ -14,21 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-hub::Options hub_options(const ModelOptions& options) {
-  hub::Options hub_options = hub::Options::from_environment();
-  hub_options.is_cancelled = options.is_cancelled;
-  return hub_options;
-}
-
-fs::path fetch(const hub::Spec& spec, const hub::Listing& listing, const hub::Patterns& patterns,
-               const hub::Options& from, const ModelOptions& options) {
-  return hub::download(spec, listing, patterns, from, [&](const hub::Progress& p) {
-    if (options.on_download) {
-      options.on_download({p.files_done, p.files, p.bytes_done, p.bytes});
-    }
-  });
-}
-
 hub::Spec hub_spec(const std::string& model) {
   const ModelSpec spec = parse_model_spec(model);
   check(spec.kind == ModelSpec::Kind::kHub, "model ", printable(model),
@@ -72,6 +57,22 @@ void check_is_z_image(const hub::Spec& spec, const hub::Listing& listing,
 
 }  // namespace
 
+hub::Options hub_options(const ModelOptions& options) {
+  hub::Options hub_options = hub::Options::from_environment();
+  hub_options.is_cancelled = options.is_cancelled;
+  return hub_options;
+}
+
+fs::path fetch_files(const hub::Spec& spec, const hub::Listing& listing,
+                     const hub::Patterns& patterns, const hub::Options& from,
+                     const ModelOptions& options) {
+  return hub::download(spec, listing, patterns, from, [&](const hub::Progress& p) {
+    if (options.on_download) {
+      options.on_download({p.files_done, p.files, p.bytes_done, p.bytes});
+    }
+  });
+}
+
 fs::path hub_snapshot(const hub::Spec& spec, const hub::Patterns& patterns,
                       const ModelOptions& options,
                       const std::function<bool(const fs::path&)>& is_whole) {
@@ -84,21 +85,7 @@ fs::path hub_snapshot(const hub::Spec& spec, const hub::Patterns& patterns,
   }
   const hub::Listing listing = hub::list_files(spec, from);
   check_is_z_image(spec, listing, from);
-  return fetch(spec, listing, patterns, from, options);
-}
-
-fs::path hub_files(
-    const hub::Spec& spec, const ModelOptions& options,
-    const std::function<bool(const fs::path&)>& is_enough,
-    const std::function<hub::Patterns(const std::vector<std::string>& names)>& choose) {
-  const hub::Options from = hub_options(options);
-  if (const auto cached = hub::find_cached(spec, {}, from)) {
-    if (from.is_offline || is_enough(cached->folder)) return cached->folder;
-  }
-  const hub::Listing listing = hub::list_files(spec, from);
-  std::vector<std::string> names;
-  for (const hub::File& file : listing.files) names.push_back(file.path);
-  return fetch(spec, listing, choose(names), from, options);
+  return fetch_files(spec, listing, patterns, from, options);
 }
 
 DownloadPlan plan_download(const std::string& model, const ModelOptions& options) {
@@ -125,7 +112,8 @@ fs::path download_model(const std::string& model, const ModelOptions& options) {
     const auto cached = hub::find_cached(spec, patterns, from);
     if (cached && cached->is_known_whole) return cached->folder;
   }
-  return fetch(spec, list_with_weights(spec, patterns, from, options), patterns, from, options);
+  return fetch_files(spec, list_with_weights(spec, patterns, from, options), patterns, from,
+                     options);
 }
 
 }  // namespace zimage

@@ -2,8 +2,6 @@
 
 #include <filesystem>
 #include <functional>
-#include <string>
-#include <vector>
 
 #include "hub/hub.h"
 #include "zimage/models.h"
@@ -16,11 +14,12 @@ std::filesystem::path hub_snapshot(
     const hub::Spec& spec, const hub::Patterns& patterns, const ModelOptions& options,
     const std::function<bool(const std::filesystem::path&)>& is_whole);
 
-// The folder of a hub repository with the files that `choose` picks from the names of all files.
-// From the cache where `is_enough` says so of the folder there, and offline in any case.
-std::filesystem::path hub_files(
-    const hub::Spec& spec, const ModelOptions& options,
-    const std::function<bool(const std::filesystem::path&)>& is_enough,
-    const std::function<hub::Patterns(const std::vector<std::string>& names)>& choose);
+// The hub as the environment names it, with the caller's wish to stop.
+hub::Options hub_options(const ModelOptions& options);
+
+// hub::download() with the caller's progress.
+std::filesystem::path fetch_files(const hub::Spec& spec, const hub::Listing& listing,
+                                  const hub::Patterns& patterns, const hub::Options& from,
+                                  const ModelOptions& options);
 
 }  // namespace zimage

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "core/check.h"
+#include "core/dtype_kind.h"
 #include "cpu/elementwise.h"
 #include "ops/check_dtype.h"
 
@@ -17,18 +18,6 @@ void check_same(std::string_view op, std::string_view x_name, const Tensor& x,
 
 void check_f32(std::string_view op, std::string_view name, Dtype dtype) {
   check(dtype == Dtype::kF32, op, ": ", name, " is ", dtype, ", expected F32");
-}
-
-bool is_floating(Dtype dtype) {
-  switch (dtype) {
-    case Dtype::kF32:
-    case Dtype::kBf16:
-    case Dtype::kF16:
-    case Dtype::kF64:
-    case Dtype::kF8E4M3:
-    case Dtype::kF8E5M2: return true;
-    default: return false;
-  }
 }
 
 }  // namespace

@@ -16,13 +16,6 @@ constexpr std::array<std::pair<ControlType, std::string_view>, 3> kNames{
 
 }  // namespace
 
-std::string_view name_of(ControlType type) {
-  for (const auto& [known, name] : kNames) {
-    if (known == type) return name;
-  }
-  return "";
-}
-
 std::optional<ControlType> control_type_of(std::string_view name) {
   for (const auto& [type, known] : kNames) {
     if (known == name) return type;

@@ -32,11 +32,9 @@ std::uint64_t converted_bytes(const MemoryRequest& r, const std::string& stage,
                               const std::string& component) {
   std::uint64_t bytes = 0;
   for (const StoredTensor& tensor : stored_tensors(r.snapshot, component)) {
-    const auto numbers = static_cast<std::uint64_t>(tensor.shape.numel());
-    const bool is_converted = tensor.shape.rank() > 1 && is_resident(r, stage, tensor.name) &&
-                              (tensor.dtype != r.compute || tensor.is_scaled);
-    if (!tensor.is_aligned) bytes += numbers * size_of(tensor.dtype);
-    if (is_converted) bytes += numbers * size_of(r.compute);
+    // Those of other stages in the same file are copied too where they are not aligned.
+    const Dtype dtype = is_resident(r, stage, tensor.name) ? r.compute : tensor.dtype;
+    bytes += own_bytes(tensor, dtype);
   }
   return bytes;
 }

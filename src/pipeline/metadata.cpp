@@ -11,8 +11,10 @@
 
 namespace zimage {
 
-std::string record_json(const GenerateOptions& options, const std::string& model,
-                        std::string_view dtype) {
+namespace {
+
+nlohmann::ordered_json record_of(const GenerateOptions& options, const std::string& model,
+                                 std::string_view dtype) {
   nlohmann::ordered_json record{
       {"version", "zimage " ZIMAGE_VERSION}, {"model", model}, {"dtype", dtype}};
   visit_options(options, [&](std::string_view name, const auto& field, std::string_view) {
@@ -27,31 +29,45 @@ std::string record_json(const GenerateOptions& options, const std::string& model
       record[key] = field;
     }
   });
+  return record;
+}
+
+std::string dump(const nlohmann::ordered_json& record) {
   return record.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::string record_json(const GenerateOptions& options, const std::string& model,
+                        std::string_view dtype) {
+  return dump(record_of(options, model, dtype));
 }
 
 ImageMetadata metadata_of(const GenerateOptions& options, int index, const std::string& model,
                           std::string_view dtype) {
-  GenerateOptions one = options;
-  one.seed += static_cast<std::uint64_t>(index);
-  one.num_images = 1;
-  Infotext info{.prompt = one.prompt,
-                .negative_prompt = one.guidance_scale > 0 ? one.negative_prompt : "",
-                .parameters = {{"Steps", str(one.steps)},
+  const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(index);
+  Infotext info{.prompt = options.prompt,
+                .negative_prompt = options.guidance_scale > 0 ? options.negative_prompt : "",
+                .parameters = {{"Steps", str(options.steps)},
                                {"Sampler", "Euler"},
-                               {"Schedule type", std::string(name_of(one.schedule))},
-                               {"CFG scale", cfg_scale_text(one.guidance_scale)},
-                               {"Seed", str(one.seed)},
-                               {"Size", str(one.width, "x", one.height)},
+                               {"Schedule type", std::string(name_of(options.schedule))},
+                               {"CFG scale", cfg_scale_text(options.guidance_scale)},
+                               {"Seed", str(seed)},
+                               {"Size", str(options.width, "x", options.height)},
                                {"Model", model},
                                {"Dtype", std::string(dtype)},
-                               {"RNG", std::string(name_of(one.rng))}}};
-  if (one.image) info.parameters.emplace_back("Denoising strength", str(strength_of(one)));
-  if (one.mask)
-    info.parameters.emplace_back("Inpaint", one.no_composite ? "decoded" : "composited");
-  if (one.control.any()) info.parameters.emplace_back("Control scale", str(one.control.scale));
-  info.parameters.emplace_back("Version", "zimage " ZIMAGE_VERSION);
-  return {.parameters = format_infotext(info), .zimage_json = record_json(one, model, dtype)};
+                               {"RNG", std::string(name_of(options.rng))}}};
+  const auto add = [&](const char* key, const auto& value) {
+    info.parameters.emplace_back(key, str(value));
+  };
+  if (options.image) add("Denoising strength", strength_of(options));
+  if (options.mask) add("Inpaint", options.no_composite ? "decoded" : "composited");
+  if (options.control.any()) add("Control scale", options.control.scale);
+  add("Version", "zimage " ZIMAGE_VERSION);
+  nlohmann::ordered_json record = record_of(options, model, dtype);
+  record["seed"] = seed;
+  record["num_images"] = 1;
+  return {.parameters = format_infotext(info), .zimage_json = dump(record)};
 }
 
 }  // namespace zimage

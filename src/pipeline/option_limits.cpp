@@ -75,6 +75,10 @@ void check_options(const GenerateOptions& options, const OptionLimits& limits) {
                                   static_cast<std::uint64_t>(options.num_images - 1),
               "--seed ", options.seed, ": seed + ", options.num_images - 1,
               " of the last picture exceeds 2^64 - 1");
+  check_inputs(options);
+}
+
+void check_inputs(const GenerateOptions& options) {
   check_pictures(options);
   check_control(options.control);
 }

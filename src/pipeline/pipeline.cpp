@@ -74,7 +74,11 @@ void Pipeline::generate(const GenerateOptions& options,
   set_num_threads(model.threads);
   model.check_options(options);
   check_weights(model, options);
-  Inputs inputs{.embeds = impl_->prompts.encode(model, options), .image = {}, .control = {}};
+  allocator::trim();
+  Inputs inputs{.embeds = impl_->prompts.encode(model, options),
+                .image = {},
+                .control = {},
+                .kept = kept_pixels(options)};
   allocator::trim();
   inputs.image = encode_image(model, options);
   inputs.control = encode_control(model, options);
@@ -83,7 +87,7 @@ void Pipeline::generate(const GenerateOptions& options,
   for (int i = 0; i < options.num_images; ++i) {
     Tensor latents = draw_latents(model, options, i, inputs);
     allocator::trim();
-    Image image = decode(model, options, i, std::exchange(latents, {}));
+    Image image = decode(model, options, i, inputs, std::exchange(latents, {}));
     allocator::trim();
     on_image(i, std::move(image));
   }

@@ -5,12 +5,12 @@
 
 #include "core/check.h"
 #include "core/log.h"
+#include "io/printable.h"
 #include "io/resize.h"
 #include "models/component_weights.h"
 #include "ops/elementwise.h"
 #include "pipeline/control_context.h"
 #include "pipeline/denoise.h"
-#include "pipeline/pixels.h"
 
 namespace zimage {
 namespace {
@@ -53,10 +53,7 @@ void throw_if_cancelled(const GenerateOptions& options) {
 class EncodingStage {
  public:
   EncodingStage(const LoadedModel& model, const GenerateOptions& options)
-      : weights_(load_weights(model.snapshot, "vae")),
-        encoder_(model.vae, weights_, model.compute) {
-    report(options, {.stage = Stage::kEncodingImage, .images = options.num_images});
-  }
+      : weights_(load(model, options)), encoder_(model.vae, weights_, model.compute) {}
   const VaeEncoder& encoder() const { return encoder_; }
   // What came out is right; throws Error otherwise.
   Tensor checked(Tensor x) const {
@@ -66,6 +63,11 @@ class EncodingStage {
   }
 
  private:
+  static WeightMap load(const LoadedModel& model, const GenerateOptions& options) {
+    report(options, {.stage = Stage::kEncodingImage, .images = options.num_images});
+    return load_weights(model.snapshot, "vae");
+  }
+
   WeightMap weights_;
   VaeEncoder encoder_;
 };
@@ -96,12 +98,27 @@ Start start(const LoadedModel& model, const GenerateOptions& options, int image,
   return start_from_noise(shape, model.sigmas(options), noise);
 }
 
-Image with_kept_pixels(const GenerateOptions& options, Image drawn) {
-  const auto& original = options.mask ? options.image : options.control.inpaint_image;
-  const auto& mask = options.mask ? options.mask : options.control.mask;
-  if (!original || !mask || options.no_composite) return drawn;
-  return composite(resize_lanczos(*original, options.width, options.height), drawn,
-                   to_mask(*mask, options.width, options.height));
+// On zeros that take no memory: by names, shapes and dtypes alone.
+void check_control_weights(const LoadedModel& model) {
+  WeightMap weights = load_control(*model.control_files);
+  WeightSurvey survey;
+  weights.begin_survey(survey);
+  (void)ControlNet(*model.control, model.transformer, weights, model.compute);
+  const std::string& where = weights.where();
+  for (const std::string& name : survey.missing) {
+    throw Error(str(where, ": tensor ", name, " is missing, as are ", survey.missing.size() - 1,
+                    " others"));
+  }
+  for (const auto& [name, found, expected] : survey.mismatched) {
+    throw Error(str(where, ": ", name, " is ", found, ", expected ", expected));
+  }
+  for (const auto& [name, dtype] : survey.unreadable) {
+    throw Error(str(where, ": ", name, " is ", dtype, ", expected floating-point numbers"));
+  }
+  for (const std::string& name : survey.surplus) {
+    throw Error(str(where, ": ", survey.surplus.size(),
+                    " tensors are not part of the network: ", printable(name), ", ..."));
+  }
 }
 
 }  // namespace
@@ -115,10 +132,7 @@ void check_weights(const LoadedModel& model, const GenerateOptions& options) {
   const WeightMap weights = load_weights(model.snapshot, "vae");
   (void)VaeDecoder(model.vae, weights, model.compute);
   if (options.image || options.control.any()) (void)VaeEncoder(model.vae, weights, model.compute);
-  if (model.control) {  // in bf16, as published, nothing is converted
-    (void)ControlNet(*model.control, model.transformer, load_control(*model.control_files),
-                     Dtype::kBf16);
-  }
+  if (model.control) check_control_weights(model);
 }
 
 std::vector<Tensor> PromptEncoder::encode(const LoadedModel& model,
@@ -164,7 +178,7 @@ std::optional<ImageSource> encode_image(const LoadedModel& model, const Generate
 }
 
 Tensor encode_control(const LoadedModel& model, const GenerateOptions& options) {
-  if (!model.control) return {};
+  if (!model.control || options.control.scale == 0) return {};
   const EncodingStage stage(model, options);
   return stage.checked(control_context(options.control, stage.encoder(), model.vae,
                                        model.control->in_channels, options.width, options.height));
@@ -212,14 +226,25 @@ Tensor draw_latents(const LoadedModel& model, const GenerateOptions& options, in
                   }});
 }
 
-Image decode(const LoadedModel& model, const GenerateOptions& options, int image, Tensor latents) {
+std::optional<KeptPixels> kept_pixels(const GenerateOptions& options) {
+  const auto& original = options.mask ? options.image : options.control.inpaint_image;
+  const auto& mask = options.mask ? options.mask : options.control.mask;
+  if (!original || !mask || options.no_composite) return {};
+  return KeptPixels{resize_lanczos(*original, options.width, options.height),
+                    to_mask(*mask, options.width, options.height)};
+}
+
+Image decode(const LoadedModel& model, const GenerateOptions& options, int image,
+             const Inputs& inputs, Tensor latents) {
   report(options, {.stage = Stage::kDecoding, .image = image, .images = options.num_images});
   const WeightMap weights = load_weights(model.snapshot, "vae");
   const VaeDecoder decoder(model.vae, weights, model.compute);
   const Tensor pixels = decoder(std::exchange(latents, {}));
   weights.check_intact();
   check(ops::all_finite(pixels), "vae: the decoded picture holds values that are not finite");
-  return with_kept_pixels(options, to_image(pixels));
+  Image drawn = to_image(pixels);
+  if (!inputs.kept) return drawn;
+  return composite(inputs.kept->original, drawn, inputs.kept->mask);
 }
 
 }  // namespace zimage

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "pipeline/loaded_model.h"
+#include "pipeline/pixels.h"
 #include "pipeline/start.h"
 
 namespace zimage {
@@ -32,20 +33,30 @@ class PromptEncoder {
   std::vector<Encoded> encoded_;
 };
 
+// The part of a picture that stays as it is.
+struct KeptPixels {
+  Image original;  // of the size that is drawn
+  Mask mask;
+};
+
 // What a request starts from, the same for all of its pictures.
 struct Inputs {
   std::vector<Tensor> embeds;        // as PromptEncoder returns them
   std::optional<ImageSource> image;  // image to image
   Tensor control;                    // context of the control network; undefined without one
+  std::optional<KeptPixels> kept;    // put back into the drawn picture
 };
 
 std::optional<ImageSource> encode_image(const LoadedModel& model, const GenerateOptions& options);
+// Undefined without a control network, and where its scale is 0.
 Tensor encode_control(const LoadedModel& model, const GenerateOptions& options);
+std::optional<KeptPixels> kept_pixels(const GenerateOptions& options);
 
 // Picture `image`, counted from 0. Returns its latents.
 Tensor draw_latents(const LoadedModel& model, const GenerateOptions& options, int image,
                     const Inputs& inputs);
 
-Image decode(const LoadedModel& model, const GenerateOptions& options, int image, Tensor latents);
+Image decode(const LoadedModel& model, const GenerateOptions& options, int image,
+             const Inputs& inputs, Tensor latents);
 
 }  // namespace zimage

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/check.h"
+#include "core/dtype_kind.h"
 #include "layers/config.h"
 #include "ops/elementwise.h"
 #include "transformer/controlnet.h"
@@ -48,8 +49,8 @@ Refiner find_refiner(const WeightMap& weights, const std::vector<std::string>& n
   if (!is_present) return Refiner::kControlLayers;
   if (!has_projections) return Refiner::kPlain;
   const Tensor* before_proj = weights.find("control_noise_refiner.0.before_proj.weight");
-  const bool is_trained =
-      before_proj == nullptr || before_proj->rank() != 2 || !is_zero(*before_proj);
+  const bool is_trained = before_proj == nullptr || before_proj->rank() != 2 ||
+                          !is_floating(before_proj->dtype()) || !is_zero(*before_proj);
   return is_trained ? Refiner::kOwn : Refiner::kControlLayers;
 }
 

@@ -4,7 +4,9 @@
     python tools/check_demo/check.py --model models/demo --out /tmp/check \\
         --program build/release/bin/zimage
 
-Prints what went wrong in each picture and the score by kind of prompt; exit code 1 below --goal.
+Prints what went wrong in each picture and the score by kind of prompt; exit code 1 below --goal. No
+prompt occurs in training; where prompts.json says is_new_form, no sentence built like it does either,
+whatever its colours, kinds, sizes and sides.
 A folder of PNGs named {number of the prompt}-{seed}.png in --out is judged as it is.
 """
 
@@ -18,12 +20,15 @@ from draw import Preset, draw, jobs_of_check, prompts
 from judge import faults
 
 
-def group_of(entry):
+def groups_of(entry):
     if entry["relation"]:
-        return "two objects"
-    if entry["horizontal"] or entry["vertical"] or entry["size"]:
-        return "place and size"
-    return "one object"
+        kind = "two objects"
+    elif entry["horizontal"] or entry["vertical"] or entry["size"]:
+        kind = "place and size"
+    else:
+        kind = "one object"
+    form = "sentences of new forms" if entry["is_new_form"] else "sentences of known forms"
+    return kind, form, "all"
 
 
 def contact_sheet(jobs, columns=14):
@@ -42,7 +47,7 @@ def report(jobs, seeds):
     right, total = defaultdict(int), defaultdict(int)
     for entry, job in zip(entries, jobs):
         wrong = faults(Image.open(job.path), entry)
-        for group in (group_of(entry), "all"):
+        for group in groups_of(entry):
             total[group] += 1
             right[group] += not wrong
         if wrong:

@@ -1,193 +1,231 @@
-"""Says a scene in words: many wordings of the same picture, each drawn at random."""
+"""Says a scene in words: many wordings of the same picture, each drawn at random.
 
+Most captions are of the plain kind ("a small red star on a blue background"); the others are there so
+that the text encoder learns to read sentences rather than patterns.
+"""
+
+import words
 from scenes import Scene
 
-NAMES = {
-    "circle": ["circle", "circle", "circle", "disc", "dot"],
-    "diamond": ["diamond", "diamond", "diamond", "rhombus"],
-    "cross": ["cross", "cross", "cross", "plus sign"],
-    "moon": ["moon", "moon", "crescent", "crescent moon"],
-    "cat": ["cat", "cat", "cat face"],
-    "sun": ["sun"],
-    "flower": ["flower"],
-}
-COLOUR_WORDS = {
-    "gray": ["gray", "grey"],
-    "purple": ["purple", "purple", "purple", "violet"],
-    "cyan": ["cyan", "cyan", "cyan", "turquoise"],
-}
-SIZE_WORDS = {
-    "": [""],
-    "small": ["small", "small", "small", "little", "tiny"],
-    "big": ["big", "big", "big", "large", "large", "huge"],
-}
-BACKDROPS = ["background"] * 6 + ["backdrop"]
-CANVASES = ["picture", "image", "background"]
-PREFIXES = [
-    "a picture of ",
-    "an image of ",
-    "a drawing of ",
-    "an illustration of ",
-    "draw ",
-    "show ",
-    "show me ",
-    "there is ",
-    "picture: ",
-]
-FILLERS = [
-    "simple", "flat", "nice", "beautiful", "minimalist", "vector art", "high quality", "please",
-    "cute", "clean", "icon", "poster", "sticker", "solid", "sharp", "detailed", "plain style",
-    "4k", "lovely", "graphic design", "for children", "geometric", "paper cut", "logo",
-]  # fmt: skip
-RELATION_WORDS = {
-    "above": ["above", "above", "over", "on top of"],
-    "below": ["below", "below", "under", "beneath", "underneath"],
-    "left of": ["left of", "to the left of", "on the left of", "on the left side of"],
-    "right of": ["right of", "to the right of", "on the right of", "on the right side of"],
-}
-INVERSE = {"above": "below", "below": "above", "left of": "right of", "right of": "left of"}
-ENDS = {
-    "above": ("at the top", "at the bottom"),
-    "below": ("at the bottom", "at the top"),
-    "left of": ("on the left", "on the right"),
-    "right of": ("on the right", "on the left"),
-}
+
+def _either(rng, probability):
+    return rng.random() < probability
+
+
+def _an(phrase):
+    """With its indefinite article."""
+    is_vowel = phrase[0] in "aeiou" and not phrase.startswith(("one", "uni"))
+    return f"{'an' if is_vowel else 'a'} {phrase}"
 
 
 def _colour(rng, name):
-    return rng.choice(COLOUR_WORDS.get(name, [name]))
+    return rng.choice(words.COLOURS.get(name, [name]))
 
 
-def _with_article(rng, words, keep=0.75):
-    if rng.random() > keep:
-        return words
-    article = rng.choices(["a", "the", "one"], [0.9, 0.06, 0.04])[0]
-    if article == "a" and words[0] in "aeiou" and not words.startswith("one"):
-        article = "an"
-    return f"{article} {words}"
+def _determined(rng, phrase, keep):
+    if not _either(rng, keep):
+        return phrase
+    if _either(rng, 0.88):
+        return _an(phrase)
+    return rng.choice(["the", "the", "one", "a single", "just one"]) + f" {phrase}"
+
+
+def _afterthought(rng, colour, size):
+    """Colour, size or both, said after the noun."""
+    if colour and not size and _either(rng, 0.5):
+        return rng.choice(
+            [f" in {colour}"] * 3
+            + [f" {rng.choice(words.COLOURED)} {colour}"] * 2
+            + [f" whose {rng.choice(words.COLOUR)} is {colour}", f" with {colour} {rng.choice(words.COLOUR)}"]
+            + [f" of the {rng.choice(words.COLOUR)} {colour}", f" made of {colour}"]
+        )
+    said = [word for word in (size, colour) if word]
+    rng.shuffle(said)
+    both = rng.choice([" and ", ", ", " "]).join(said)
+    return rng.choice([f", {both}", f", {both},", f" which is {both}", f" ({both})", f" - {both}", f": {both}"])
 
 
 def _object(rng, thing, size="", keep_article=0.75):
-    name = rng.choice(NAMES.get(thing.kind, [thing.kind]))
-    size = rng.choice(SIZE_WORDS[size])
-    colour = "" if rng.random() < 0.04 else _colour(rng, thing.colour)
-    if colour and rng.random() < 0.06:
-        words = f"{size} {name} in {colour}" if rng.random() < 0.7 else f"{size} {name}, {colour}"
-    elif size and rng.random() < 0.12:
-        words = f"{colour} {size} {name}"
-    elif rng.random() < 0.02:
-        words = f"{size} {colour} shape"
-    else:
-        words = f"{size} {colour} {name}"
-    return _with_article(rng, " ".join(words.split()), keep_article)
+    """A noun phrase: "a small red star" or longer ways round."""
+    name = rng.choice(words.NAMES.get(thing.kind, [thing.kind]))
+    if _either(rng, 0.02):
+        name = "shape"
+    size = rng.choice(words.SIZES[size])
+    colour = "" if _either(rng, 0.03) else _colour(rng, thing.colour)
+    after = {"colour": colour if _either(rng, 0.16) else "", "size": size if _either(rng, 0.12) else ""}
+    before = ["" if after["size"] else size, "" if after["colour"] else colour]
+    if _either(rng, 0.1):
+        before.reverse()
+    if _either(rng, 0.06):
+        before.insert(rng.randrange(3), rng.choice(words.PLAIN))
+    phrase = _determined(rng, " ".join(w for w in (*before, name) if w), keep_article)
+    return phrase + (_afterthought(rng, **after) if any(after.values()) else "")
 
 
-def _place(rng, scene, canvas):
+def _place(rng, scene, canvas=""):
     """Where a lone object stands, with " of ..." when a canvas is named."""
     h, v = scene.horizontal, scene.vertical
     tail = f" of {canvas}" if canvas else ""
     if h and v:
         v_word = rng.choice([v, v, {"top": "upper", "bottom": "lower"}[v]])
         pair = rng.choice([f"{v_word} {h}", f"{v_word} {h}", f"{v_word}-{h}"])
-        if canvas:
-            return f"in the {pair} corner{tail}"
-        return rng.choice(
-            [f"in the {pair} corner", f"in the {pair} corner", f"in the {pair}", f"at the {pair}",
-             pair, f"{pair} corner"]
-        )  # fmt: skip
-    if v:
-        if canvas:
-            return f"at the {v}{tail}"
-        return rng.choice([f"at the {v}", f"at the {v}", f"near the {v}", v, f"at the very {v}"])
-    if h:
-        if canvas:
-            return rng.choice([f"on the {h}{tail}", f"on the {h} side{tail}"])
-        return rng.choice(
-            [f"on the {h}", f"on the {h}", f"on the {h} side", f"to the {h}", f"at the {h}", h]
-        )
-    middle = rng.choice(["center", "centre", "middle"])
-    return f"in the {middle}{tail}"
+        choices = [f"in the {pair} corner{tail}"] * 2 + [f"at the {pair}{tail}"]
+        choices += [] if canvas else [f"in the {pair}", pair, f"{pair} corner", f"near the {pair}"]
+    elif v:
+        choices = [f"at the {v}{tail}"] * 3 + [f"near the {v}{tail}", f"close to the {v}{tail}"]
+        choices += [] if canvas else [v, f"at the very {v}", f"towards the {v}"]
+    elif h:
+        choices = [f"on the {h}{tail}", f"on the {h} side{tail}", f"near the {h} edge{tail}"]
+        choices += [] if canvas else [f"on the {h}", f"to the {h}", f"at the {h}", h, f"far {h}"]
+    else:
+        middle = rng.choice(["center", "centre", "middle"])
+        choices = [f"in the {middle}{tail}"] * 2 + [f"at the {middle}{tail}"]
+    return rng.choice(choices)
+
+
+def _ground(rng):
+    plain = f"{rng.choice(words.PLAIN)} " if _either(rng, 0.06) else ""
+    return plain, rng.choice(words.GROUNDS)
 
 
 def _background(rng, name):
     """After the object: how the background is said."""
-    colour, word = _colour(rng, name), rng.choice(BACKDROPS)
+    colour, (plain, ground) = _colour(rng, name), _ground(rng)
+    a_ground = _an(f"{plain}{colour} {ground}")
+    if _either(rng, 0.45):
+        return f" on {a_ground}"
     return rng.choice(
-        [f" on a {colour} {word}"] * 5
-        + [f" on {colour}", f" on {colour} {word}", f" against a {colour} {word}"]
-        + [f" with a {colour} {word}", f" over a {colour} {word}", f", {colour} {word}"]
-        + [f", {word} {colour}", f", the {word} is {colour}", f" in front of a {colour} {word}"]
-        + [f" and a {colour} {word}"]
-    ).replace(" a orange", " an orange")
+        [f" on {colour}", f" on {colour} {ground}", f" against {a_ground}", f" with {a_ground}"]
+        + [f" over {a_ground}", f" in front of {a_ground}", f" and {a_ground}", f", {colour} {ground}"]
+        + [f", the {ground} is {colour}", f", {ground}: {colour}", f". The {ground} is {colour}"]
+        + [f"; {colour} {ground}", f" before {a_ground}", f", all on {colour}", f" and {colour} behind it"]
+        + [f" surrounded by {colour}", f", everything else is {colour}", f", the rest {colour}"]
+        + [f" on a {ground} in {colour}", f" on a {ground} that is {colour}", f" ({colour} {ground})"]
+        + [f" in {_an(colour)} {rng.choice(words.CANVASES)}", f", and the {ground} {colour}"]
+        + [f" on {colour} paper", f", with the {ground} in {colour}", f", make the {ground} {colour}"]
+    )
 
 
 def _background_first(rng, name, rest):
-    colour, word = _colour(rng, name), rng.choice(BACKDROPS)
+    colour, (plain, ground) = _colour(rng, name), _ground(rng)
+    a_ground = _an(f"{plain}{colour} {ground}")
+    there = rng.choice(["", "", "there is ", "we see "])
     return rng.choice(
-        [
-            f"{colour} {word} with {rest}",
-            f"a {colour} {word} with {rest}",
-            f"a {colour} {word} and {rest}",
-            f"on a {colour} {word}, {rest}",
-            f"on a {colour} {word} {rest}",
-            f"{colour} {word}, {rest}",
-            f"the {word} is {colour}, {rest}",
-            f"{word}: {colour}, {rest}",
-        ]
-    ).replace("a orange", "an orange")
+        [f"{colour} {ground} with {rest}", f"{a_ground} with {rest}", f"{a_ground} and {rest}"]
+        + [f"on {a_ground}, {there}{rest}", f"on {a_ground} {there}{rest}", f"{colour} {ground}, {rest}"]
+        + [f"the {ground} is {colour}, {there}{rest}", f"{ground}: {colour}, {rest}"]
+        + [f"the {ground} is {colour}, and on it {there}{rest}", f"{a_ground}; {there}{rest}"]
+        + [f"{a_ground}. {there}{rest}", f"{ground} in {colour}, {rest}", f"{ground} {colour}: {rest}"]
+        + [f"in front of {a_ground} {there}{rest}", f"over {colour}, {rest}", f"against {colour} {rest}"]
+        + [f"{_an(colour)} {rng.choice(words.CANVASES)} with {rest}", f"{colour}, and on top {rest}"]
+        + [f"the {ground} has to be {colour}, with {rest}", f"{rest}, and the {ground} should be {colour}"]
+        + [ f"all {colour}, but {rest}"]
+        + [f"{colour} all around {rest}", f"{colour} at the back, {rest}"]
+        + [f"make the {ground} {colour} and add {rest}", f"on {colour} paper {there}{rest}"]
+    )
+
+
+def _with_place(rng, thing, place):
+    return rng.choice(
+        [f"{thing} {place}"] * 5
+        + [f"{thing}, {place}", f"{thing} {rng.choice(['placed', 'located', 'sitting', 'standing'])} {place}"]
+        + [f"{thing} that is {place}", f"{thing} ({place})", f"{place} {thing}", f"{place}: {thing}"]
+        + [f"{place}, {thing}", f"{place} there is {thing}", f"{thing}, put {place}"]
+    )
 
 
 def _lone(rng, scene):
-    name = scene.background if rng.random() > 0.15 else ""
     thing = _object(rng, scene.objects[0], scene.size)
-    is_placed = scene.horizontal or scene.vertical or rng.random() < 0.2
-    if not is_placed:
-        place = ""
-    elif name and rng.random() < 0.15:
-        colour = _colour(rng, name)
-        canvas = f"a {colour} {rng.choice(CANVASES)}".replace(" a orange", " an orange")
-        return f"{thing} {_place(rng, scene, canvas)}"
-    else:
-        canvas = f"the {rng.choice(CANVASES)}" if rng.random() < 0.2 else ""
-        place = _place(rng, scene, canvas)
-    joint = rng.choice([" ", " ", ", "])
-    placed = f"{thing}{joint}{place}" if place else thing
-    if not name:
-        return f"{place}, {thing}" if place and rng.random() < 0.1 else placed
+    is_placed = scene.horizontal or scene.vertical or _either(rng, 0.2)
+    if is_placed and _either(rng, 0.08):  # the canvas has the colour of the background
+        canvas = f"{_an(_colour(rng, scene.background))} {rng.choice(words.CANVASES)}"
+        return _with_place(rng, thing, _place(rng, scene, canvas))
+    canvas = f"the {rng.choice(words.CANVASES)}" if _either(rng, 0.15) else ""
+    place = _place(rng, scene, canvas) if is_placed else ""
+    placed = _with_place(rng, thing, place) if place else thing
+    if _either(rng, 0.08):
+        return placed
     style = rng.random()
-    if style < 0.45:
-        return placed + _background(rng, name)
+    if style < 0.45 or (style < 0.7 and not place):
+        return placed + _background(rng, scene.background)
     if style < 0.7:
-        behind = _background(rng, name)
-        return f"{thing}{behind}{joint}{place}" if place else thing + behind
-    if style < 0.78 and place:
-        return f"{place}, {thing}{_background(rng, name)}"
-    return _background_first(rng, name, placed)
+        return f"{thing}{_background(rng, scene.background)}{rng.choice([' ', ', '])}{place}"
+    return _background_first(rng, scene.background, placed)
+
+
+def _said_apart(rng, scene):
+    """Attributes one after the other, as in a list or in short sentences."""
+    said = []
+    for thing in scene.objects:
+        name, colour = rng.choice(words.NAMES.get(thing.kind, [thing.kind])), _colour(rng, thing.colour)
+        said.append((name, colour))
+    ground = _colour(rng, scene.background)
+    if len(said) == 1:
+        (name, colour), size = said[0], rng.choice(words.SIZES[scene.size])
+        place = _place(rng, scene) if scene.horizontal or scene.vertical else ""
+        facts = [f"{rng.choice(words.COLOUR)}: {colour}", f"background: {ground}"]
+        facts += [f"size: {size}"] if size else []
+        facts += [f"place: {place}"] if place else []
+        rng.shuffle(facts)
+        there = f" {place}" if place else ""
+        sized = f"{size} {name}" if size else name
+        return rng.choice(
+            [", ".join([f"shape: {name}", *facts])]
+            + [f"{_an(sized)}{there}. It is {colour}. The background is {ground}"]
+            + [f"the {sized}{there} is {colour}, the background {ground}"]
+            + [f"{_an(sized)}{there}, its colour is {colour}, on {ground}"]
+            + [f"{colour} is the {sized}{there} and {ground} is the background"]
+            + [f"{ground} is the background, {colour} the {sized}{there}"]
+        )
+    (one, first), (two, second) = said
+    relation = rng.choice(words.RELATIONS[scene.relation])
+    return rng.choice(
+        [f"{_an(one)} {relation} {_an(two)}, the {one} {first}, the {two} {second}, on {ground}"]
+        + [f"{_an(one)} {relation} {_an(two)}. The {two} is {second}, the {one} is {first}. {ground} background"]
+        + [f"on {ground}: {one} ({first}) {relation} {two} ({second})"]
+        + [f"{ground} background; {one} in {first} {relation} {two} in {second}"]
+        + [f"the {one} is {first} and {relation} the {two}, which is {second}, {ground} background"]
+    )
+
+
+def _related(rng, first, second, relation):
+    """Two noun phrases and how they stand to each other."""
+    style = rng.random()
+    if style < 0.5:
+        verb = rng.choice(["", "", "", "", "is ", "sits ", "stands ", "placed ", "right " if relation in ("above", "below") else ""])
+        return f"{first} {verb}{rng.choice(words.RELATIONS[relation])} {second}"
+    if style < 0.6:
+        verb = rng.choice(["", ", ", " is ", " sits ", " we see ", " you find "])
+        front = f"{rng.choice(words.RELATIONS[relation])} {second}"
+        return f"{front}{verb or ' '}{first}"
+    facing = rng.choice(words.FACING[relation])
+    if style < 0.7:
+        return rng.choice([f"{second} with {first} {facing}", f"{second} and {facing} {first}", f"{second}, {facing} {first}"])
+    if relation not in words.ENDS:
+        first, second, relation = second, first, words.INVERSE[relation]
+    if relation == "left of" and style < 0.82:  # in reading order
+        return f"{first}{rng.choice([' and ', ' and ', ' next to ', ' beside ', ', then ', ' followed by '])}{second}"
+    here, there = (rng.choice(ways) for ways in words.ENDS[relation])
+    sides = [(first, here), (second, there)]
+    if _either(rng, 0.25):
+        sides.reverse()
+    joint = rng.choice([" and ", ", ", "; ", ", and ", " while "])
+    if _either(rng, 0.6):
+        return joint.join(f"{thing} {end}" for thing, end in sides)
+    return joint.join(f"{end}{rng.choice([' ', ' ', ' is ', ': '])}{thing}" for thing, end in sides)
 
 
 def _couple(rng, scene):
     first, second = scene.objects
     relation = scene.relation
-    if rng.random() < 0.4:
-        first, second, relation = second, first, INVERSE[relation]
-    first, second = (_object(rng, o, keep_article=0.8) for o in (first, second))
-    style = rng.random()
-    if style < 0.15:
-        here, there = ENDS[relation]
-        joint = rng.choice([" and ", ", "])
-        if rng.random() < 0.6:
-            words = f"{first} {here}{joint}{second} {there}"
-        else:
-            words = f"{here} {first}{joint}{there} {second}"
-    elif style < 0.27 and relation == "left of":  # in reading order
-        words = f"{first} {rng.choice(['and', 'and', 'next to', 'beside'])} {second}"
-    else:
-        words = f"{first} {rng.choice(RELATION_WORDS[relation])} {second}"
-    if rng.random() < 0.15:
-        return words
-    if rng.random() < 0.65:
-        return words + _background(rng, scene.background)
-    return _background_first(rng, scene.background, words)
+    if _either(rng, 0.4):
+        first, second, relation = second, first, words.INVERSE[relation]
+    pair = _related(rng, *(_object(rng, o, keep_article=0.8) for o in (first, second)), relation)
+    if _either(rng, 0.08):
+        return pair
+    if _either(rng, 0.65):
+        return pair + _background(rng, scene.background)
+    return _background_first(rng, scene.background, pair)
 
 
 def _unknown_word(rng):
@@ -195,22 +233,39 @@ def _unknown_word(rng):
     return "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 8)))
 
 
-def with_filler(rng, words):
-    fillers = rng.sample(FILLERS, rng.randint(1, 3))
-    if rng.random() < 0.3:
+def with_filler(rng, phrase):
+    fillers = rng.sample(words.FILLERS, rng.randint(1, 3))
+    if _either(rng, 0.3):
         fillers[0] = _unknown_word(rng)
     fillers = ", ".join(fillers)
-    return rng.choice([f"{words}, {fillers}", f"{fillers}, {words}", f"{fillers} {words}"])
+    return rng.choice([f"{phrase}, {fillers}", f"{fillers}, {phrase}", f"{fillers} {phrase}"])
+
+
+def _with_noise(rng, phrase):
+    """One or two words too many, or a little word too few."""
+    parts = phrase.split(" ")
+    for _ in range(rng.randint(1, 2)):
+        place = rng.randrange(len(parts) + 1)
+        if _either(rng, 0.3) and place < len(parts) and parts[place] in ("a", "an", "the", "is", "and"):
+            del parts[place]
+        else:
+            parts.insert(place, rng.choice(words.EMPTY) if _either(rng, 0.8) else _unknown_word(rng))
+    return " ".join(parts)
 
 
 def caption(rng, scene: Scene, wordy=False):
-    words = _couple(rng, scene) if len(scene.objects) == 2 else _lone(rng, scene)
-    if rng.random() < 0.12:
-        words = rng.choice(PREFIXES) + words
-    if wordy or rng.random() < 0.05:
-        words = with_filler(rng, words)
-    if rng.random() < 0.15:
-        words = words[0].upper() + words[1:]
-    if rng.random() < 0.1:
-        words += "."
-    return words
+    if _either(rng, 0.06):
+        phrase = _said_apart(rng, scene)
+    else:
+        phrase = _couple(rng, scene) if len(scene.objects) == 2 else _lone(rng, scene)
+    if _either(rng, 0.15):
+        phrase = f"{rng.choice(words.PREFIXES)} {phrase}"
+    if _either(rng, 0.12):
+        phrase = _with_noise(rng, phrase)
+    if wordy or _either(rng, 0.05):
+        phrase = with_filler(rng, phrase)
+    if _either(rng, 0.15):
+        phrase = phrase[0].upper() + phrase[1:]
+    if _either(rng, 0.12):
+        phrase += rng.choice([".", ".", ".", "!", "?"])
+    return phrase

@@ -19,13 +19,14 @@ import networks
 import reading
 import tokens
 from captions import caption, with_filler
+from forms import form_of
 from muon import Muon
 from scenes import sample_scene
 from shapes import render
 
 WORKERS = 2  # processes of one thread each, which wait for each other once a step
 BATCH = 32  # of one worker
-STEPS = 4900
+STEPS = 4500
 WARMUP = 200
 DECAY_FROM = 0.65  # share of the steps at full rate; then down to zero in a straight line
 MUON_LR = 3e-3
@@ -70,17 +71,21 @@ class LatentPool:
 
 
 class Captioner:
-    """Captions as padded ids; never one of the prompts that the check asks for."""
+    """Captions as padded ids; never a prompt of the check, nor the form of one that asks for a new form."""
 
     def __init__(self, tokenizer):
         self.tokenizer = tokenizer
         self.pad = tokenizer.token_to_id("<|endoftext|>")
         prompts = json.loads(CHECK_PROMPTS.read_text())
         self.held_out = {self._bare(entry["prompt"]) for entry in prompts}
+        self.held_out_forms = {form_of(e["prompt"]) for e in prompts if e["is_new_form"]}
 
     @staticmethod
     def _bare(words):
-        return words.lower().rstrip(".")
+        return words.lower().rstrip(".!?")
+
+    def _is_held_out(self, words):
+        return self._bare(words) in self.held_out or form_of(words) in self.held_out_forms
 
     def _ids(self, words):
         return self.tokenizer.encode(tokens.chat(words)).ids
@@ -88,7 +93,7 @@ class Captioner:
     def _draw(self, rng, scene, chunks):
         while True:
             words = caption(rng, scene, wordy=chunks > 1)
-            if self._bare(words) in self.held_out:
+            if self._is_held_out(words):
                 continue
             ids = self._ids(words)
             while len(ids) <= lean.CHUNK * (chunks - 1):

@@ -7,12 +7,12 @@ from transformers import Qwen3Config, Qwen3Model
 
 
 def build_text_encoder(vocab_size):
-    # Only the state before the last layer is used: the third layer is there for the format's sake.
+    # Only the state before the last layer is used: the fourth layer is there for the format's sake.
     config = Qwen3Config(
         vocab_size=vocab_size,
         hidden_size=96,
         intermediate_size=256,
-        num_hidden_layers=3,
+        num_hidden_layers=4,
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=32,

@@ -19,7 +19,7 @@ from scenes import sample_scene
 from shapes import COLOURS, KINDS
 
 BATCH = 128
-STEPS = 600
+STEPS = 1200
 WARMUP = 60
 DECAY_FROM = 0.5
 MUON_LR = 4e-3

@@ -1,0 +1,154 @@
+#include "full_size.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/check.h"
+#include "core/parallel.h"
+#include "io/file.h"
+#include "io/json.h"
+#include "text_encoder/text_encoder.h"
+#include "transformer/transformer.h"
+#include "vae/vae.h"
+
+namespace zimage::bench {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kTransformer = R"({
+  "_class_name": "ZImageTransformer2DModel", "all_f_patch_size": [1], "all_patch_size": [2],
+  "axes_dims": [32, 48, 48], "axes_lens": [1536, 512, 512], "cap_feat_dim": 2560, "dim": 3840,
+  "in_channels": 16, "n_heads": 30, "n_kv_heads": 30, "n_layers": 30, "n_refiner_layers": 2,
+  "norm_eps": 1e-05, "qk_norm": true, "rope_theta": 256.0, "t_scale": 1000.0
+})";
+constexpr std::string_view kTextEncoder = R"({
+  "architectures": ["Qwen3ForCausalLM"], "head_dim": 128, "hidden_act": "silu",
+  "hidden_size": 2560, "intermediate_size": 9728, "max_position_embeddings": 40960,
+  "model_type": "qwen3", "num_attention_heads": 32, "num_hidden_layers": 36,
+  "num_key_value_heads": 8, "rms_norm_eps": 1e-06, "rope_theta": 1000000, "vocab_size": 151936
+})";
+constexpr std::string_view kVae = R"({
+  "_class_name": "AutoencoderKL", "act_fn": "silu", "block_out_channels": [128, 256, 512, 512],
+  "in_channels": 3, "latent_channels": 16, "layers_per_block": 2, "mid_block_add_attention": true,
+  "norm_num_groups": 32, "out_channels": 3, "scaling_factor": 0.3611, "shift_factor": 0.1159,
+  "use_post_quant_conv": false, "use_quant_conv": false
+})";
+constexpr std::string_view kScheduler = R"({
+  "_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 3.0,
+  "use_dynamic_shifting": false
+})";
+constexpr std::string_view kIndex = R"({
+  "_class_name": "ZImagePipeline",
+  "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+  "text_encoder": ["transformers", "Qwen3Model"],
+  "tokenizer": ["transformers", "Qwen2Tokenizer"],
+  "transformer": ["diffusers", "ZImageTransformer2DModel"],
+  "vae": ["diffusers", "AutoencoderKL"]
+})";
+
+using Asked = std::vector<std::pair<std::string, Shape>>;
+
+// What a component asks of its weights, by letting it ask.
+template <class... Components, class Config>
+Asked asked_by(const Config& config) {
+  WeightSurvey survey;
+  WeightMap nothing("nothing");
+  nothing.begin_survey(survey);
+  ((void)Components(config, nothing, Dtype::kBf16), ...);
+  return survey.asked;
+}
+
+struct Random {
+  std::uint64_t state;
+  std::uint64_t next() {  // xorshift64*
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return state * 0x2545f4914f6cdd1dull;
+  }
+};
+
+// Norms are 1 and biases 0; other values are uniform with the variance 1 / inputs, so that
+// activations keep their size through all layers.
+void fill(std::string_view name, const Shape& shape, std::uint64_t seed, std::span<bf16> values) {
+  if (shape.rank() == 1) {
+    std::fill(values.begin(), values.end(), bf16(name.ends_with("weight") ? 1.0f : 0.0f));
+    return;
+  }
+  const double inputs = static_cast<double>(shape.numel()) / static_cast<double>(shape[0]);
+  const float spread = static_cast<float>(std::sqrt(3 / inputs)) * 0x1p-31f;
+  constexpr std::int64_t kBlock = 1 << 20;
+  parallel_blocks(
+      static_cast<std::int64_t>(values.size()), kBlock, [&](std::int64_t begin, std::int64_t end) {
+        Random random{seed * 0x9e3779b97f4a7c15ull + static_cast<std::uint64_t>(begin) + 1};
+        for (std::int64_t i = begin; i < end; ++i) {
+          const auto bits = static_cast<std::int32_t>(random.next() >> 32);
+          values[static_cast<std::size_t>(i)] = bf16(static_cast<float>(bits) * spread);
+        }
+      });
+}
+
+void write_text(const fs::path& path, std::string_view text) {
+  write_file(path, std::as_bytes(std::span(text)));
+}
+
+void write_weights(const fs::path& path, const Asked& tensors) {
+  nlohmann::ordered_json header;
+  std::uint64_t offset = 0;
+  for (const auto& [name, shape] : tensors) {
+    const auto dims = shape.dims();
+    const std::uint64_t end = offset + 2 * static_cast<std::uint64_t>(shape.numel());
+    header[name] = {{"dtype", "BF16"},
+                    {"shape", std::vector<std::int64_t>(dims.begin(), dims.end())},
+                    {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + 63) / 64 * 64 - 8, ' ');
+  const std::uint64_t header_bytes = text.size();
+  NewFile file(path);
+  file.write(std::as_bytes(std::span(&header_bytes, 1)));
+  file.write(std::as_bytes(std::span(text)));
+  std::vector<bf16> values;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const auto& [name, shape] = tensors[i];
+    values.resize(static_cast<std::size_t>(shape.numel()));
+    fill(name, shape, i, values);
+    file.write(std::as_bytes(std::span(values)));
+  }
+  file.commit();
+}
+
+}  // namespace
+
+void make_full_size_model(const fs::path& folder, const fs::path& tokenizer_from) {
+  check(!fs::exists(folder), folder.string(), " exists; expected a new folder");
+  fs::create_directories(folder);
+  const auto space = fs::space(folder).available;
+  constexpr std::uintmax_t kNeeded = std::uintmax_t{21} << 30;
+  check(space >= kNeeded, folder.string(), ": ", space >> 30, " GiB free, expected 21 GiB");
+  fs::copy(tokenizer_from / "tokenizer", folder / "tokenizer");
+  write_text(folder / "model_index.json", kIndex);
+  const auto add = [&](const std::string& component, std::string_view config,
+                       const std::string& file, const Asked& tensors) {
+    fs::create_directory(folder / component);
+    write_text(folder / component / "config.json", config);
+    write_weights(folder / component / file, tensors);
+  };
+  const auto parsed = [](std::string_view text) { return Json::parse(text, "published"); };
+  add("vae", kVae, "diffusion_pytorch_model.safetensors",
+      asked_by<VaeDecoder, VaeEncoder>(VaeConfig::from_json(parsed(kVae))));
+  add("text_encoder", kTextEncoder, "model.safetensors",
+      asked_by<TextEncoder>(TextEncoderConfig::from_json(parsed(kTextEncoder))));
+  add("transformer", kTransformer, "diffusion_pytorch_model.safetensors",
+      asked_by<Transformer>(TransformerConfig::from_json(parsed(kTransformer))));
+  fs::create_directory(folder / "scheduler");
+  write_text(folder / "scheduler/scheduler_config.json", kScheduler);
+}
+
+}  // namespace zimage::bench

@@ -1,0 +1,87 @@
+// zimage-bench: how near this machine's limits the program runs. See docs/PERFORMANCE.md.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+
+#include "core/parallel.h"
+#include "full_size.h"
+#include "measure.h"
+#include "zimage/error.h"
+
+namespace {
+
+using namespace zimage::bench;
+
+struct Arguments {
+  std::vector<std::string> what{"operations"};
+  std::string model, new_model, tokenizer;
+  std::vector<std::int64_t> tokens{1088, 4160, 4608};
+  std::vector<int> sizes{512};
+  int threads = 0;
+  bool json = false;
+};
+
+void add_flags(CLI::App& app, Arguments& a) {
+  app.add_option("WHAT", a.what, "operations, block, forward, text, vae: what is timed")
+      ->check(CLI::IsMember({"operations", "block", "forward", "text", "vae"}))
+      ->capture_default_str();
+  app.add_option("-m,--model", a.model,
+                 "snapshot folder of the published size (all but operations)");
+  app.add_option("--make-model", a.new_model, "write such a folder with random weights, 21 GB");
+  app.add_option("--tokenizer", a.tokenizer, "snapshot that lends --make-model its tokenizer");
+  app.add_option("--tokens", a.tokens, "of the operations")->capture_default_str();
+  app.add_option("--size", a.sizes, "pixels per side")->capture_default_str();
+  app.add_option("-t,--threads", a.threads, "all processors of this process when not given")
+      ->check(CLI::Range(1, 1024));
+  app.add_flag("--json", a.json, "one JSON object instead of lines");
+}
+
+void run(const Arguments& a) {
+  if (!a.new_model.empty()) {
+    make_full_size_model(a.new_model, a.tokenizer);
+    return;
+  }
+  zimage::set_num_threads(a.threads > 0 ? a.threads : zimage::hardware_threads());
+  const Peaks peaks = measure_peaks();
+  const Limit limit = bf16_limit(peaks);
+  std::vector<Row> rows;
+  if (!a.json) print_header(peaks);
+  const AddRow add = [&](const Row& row) {
+    rows.push_back(row);
+    if (!a.json) print_row(row, peaks);
+  };
+  for (const std::string& what : a.what) {
+    if (what == "operations") {
+      for (const std::int64_t tokens : a.tokens) time_operations(tokens, limit, add);
+      continue;
+    }
+    if (a.model.empty()) throw zimage::UsageError(what + ": expected --model FOLDER");
+    if (what == "text") {
+      for (const int tokens : {64, 512}) time_text_encoder(a.model, tokens, limit, add);
+      continue;
+    }
+    for (const int size : a.sizes) {
+      if (what == "block") time_block(a.model, size, limit, add);
+      if (what == "forward") time_forward(a.model, size, limit, add);
+      if (what == "vae") time_vae(a.model, size, limit, add);
+    }
+  }
+  if (a.json) std::cout << json_of(rows, peaks) << std::endl;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Times the program's parts and relates them to the machine's peaks.",
+               "zimage-bench");
+  Arguments arguments;
+  add_flags(app, arguments);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    run(arguments);
+    return 0;
+  } catch (const std::exception& error) {
+    std::cerr << "error: " << error.what() << std::endl;
+    return 1;
+  }
+}

@@ -1,0 +1,23 @@
+// What is timed, at the shapes of the published model.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+
+#include "report.h"
+
+namespace zimage::bench {
+
+using AddRow = std::function<void(const Row&)>;
+
+// Every operation of a transformer block, for `tokens` of picture and caption.
+void time_operations(std::int64_t tokens, Limit limit, const AddRow& add);
+
+// From here on weights come from a snapshot (make_full_size_model). size: pixels per side.
+void time_block(const std::filesystem::path& model, int size, Limit limit, const AddRow& add);
+void time_forward(const std::filesystem::path& model, int size, Limit limit, const AddRow& add);
+void time_text_encoder(const std::filesystem::path& model, int tokens, Limit limit,
+                       const AddRow& add);
+void time_vae(const std::filesystem::path& model, int size, Limit limit, const AddRow& add);
+
+}  // namespace zimage::bench

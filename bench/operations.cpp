@@ -1,0 +1,78 @@
+#include <random>
+
+#include "core/check.h"
+#include "measure.h"
+#include "ops/attention.h"
+#include "ops/elementwise.h"
+#include "ops/linear.h"
+#include "ops/norm.h"
+#include "ops/rope.h"
+
+namespace zimage::bench {
+namespace {
+
+constexpr std::int64_t kDim = 3840, kFfn = 10240, kHeads = 30, kHeadDim = 128;
+
+Tensor random(const Shape& shape, Dtype dtype) {
+  std::mt19937 engine(static_cast<unsigned>(shape.numel()));
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  Tensor x = empty(shape);
+  // A short period is enough: no operation is faster for it.
+  std::vector<float> period(4093);
+  for (float& value : period) value = uniform(engine);
+  for (std::int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = period[i % 4093];
+  return ops::cast(x, dtype);
+}
+
+void time_linear(std::string_view name, std::int64_t tokens, std::int64_t in, std::int64_t out,
+                 Limit limit, const AddRow& add) {
+  const Tensor x = random({tokens, in}, Dtype::kBf16), weight = random({out, in}, Dtype::kBf16);
+  const double seconds = fastest([&] { (void)ops::linear(x, weight, {}, Dtype::kBf16); });
+  add({str("linear ", name, " [", tokens, ", ", in, "] x [", out, ", ", in, "]"), seconds,
+       2.0 * static_cast<double>(tokens * in * out), limit});
+}
+
+void time_attention(std::int64_t tokens, Limit limit, const AddRow& add) {
+  const Shape shape{tokens, kHeads, kHeadDim};
+  const Tensor q = random(shape, Dtype::kBf16), k = random(shape, Dtype::kBf16);
+  const Tensor v = random(shape, Dtype::kBf16);
+  const double seconds = fastest([&] { (void)ops::attention(q, k, v, 0.088f); });
+  add({str("attention ", tokens, " tokens, ", kHeads, " heads of ", kHeadDim), seconds,
+       4.0 * static_cast<double>(tokens * tokens * kHeads * kHeadDim), limit});
+}
+
+// Bytes read and written.
+void time_rest(std::int64_t tokens, const AddRow& add) {
+  const auto elements = static_cast<double>(tokens * kDim);
+  const Tensor x = random({tokens, kDim}, Dtype::kF32), y = random({tokens, kDim}, Dtype::kF32);
+  const Tensor row = random({kDim}, Dtype::kF32);
+  add({str("rms_norm f32 to bf16, ", tokens, " tokens"),
+       fastest([&] { (void)ops::rms_norm(x, row, 1e-5f, Dtype::kBf16, row); }), 6 * elements,
+       Limit::kMemory});
+  add({str("add_gated, ", tokens, " tokens"), fastest([&] { (void)ops::add_gated(x, y, row); }),
+       12 * elements, Limit::kMemory});
+  const Tensor heads = random({tokens, kHeads, kHeadDim}, Dtype::kBf16);
+  const Tensor head = random({kHeadDim}, Dtype::kF32);
+  const ops::RopeTable table{random({tokens, kHeadDim / 2}, Dtype::kF32),
+                             random({tokens, kHeadDim / 2}, Dtype::kF32)};
+  add({str("rms_norm_rope, ", tokens, " tokens"), fastest([&] {
+         (void)ops::rms_norm_rope(heads, head, 1e-5f, table, ops::RopePairs::kInterleaved);
+       }),
+       4 * elements, Limit::kMemory});
+  const Tensor gate = random({tokens, kFfn}, Dtype::kBf16),
+               up = random({tokens, kFfn}, Dtype::kBf16);
+  add({str("silu_mul, ", tokens, " tokens"), fastest([&] { (void)ops::silu_mul(gate, up); }),
+       6.0 * static_cast<double>(tokens * kFfn), Limit::kMemory});
+}
+
+}  // namespace
+
+void time_operations(std::int64_t tokens, Limit limit, const AddRow& add) {
+  time_linear("q, k, v, out", tokens, kDim, kDim, limit, add);
+  time_linear("w1, w3", tokens, kDim, kFfn, limit, add);
+  time_linear("w2", tokens, kFfn, kDim, limit, add);
+  time_attention(tokens, limit, add);
+  time_rest(tokens, add);
+}
+
+}  // namespace zimage::bench

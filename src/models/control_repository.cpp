@@ -1,0 +1,103 @@
+#include "models/control_repository.h"
+
+#include <algorithm>
+
+#include "core/check.h"
+#include "hub/cache.h"
+#include "io/printable.h"
+#include "models/hub_models.h"
+#include "models/weight_files.h"
+
+namespace zimage {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string joined(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 6;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i) {
+    text += (i > 0 ? ", " : "") + printable(names[i]);
+  }
+  return names.size() > kShown ? str(text, " and ", names.size() - kShown, " more") : text;
+}
+
+bool has(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Files of that variant, or index and shards of it; plain ones without a variant.
+bool is_of_diffusers(const std::string& name, const std::string& variant) {
+  if (!name.starts_with(kControlWeights)) return false;
+  if (!variant.empty()) return matches_variant(name, variant);
+  const std::string rest = name.substr(kControlWeights.size());
+  return rest == ".safetensors" || rest == ".safetensors.index.json" || rest.starts_with("-");
+}
+
+std::vector<std::string> in_top_folder(const hub::Listing& listing) {
+  std::vector<std::string> names;
+  for (const hub::File& file : listing.files) {
+    if (file.path.find('/') == file.path.npos) names.push_back(file.path);
+  }
+  return names;
+}
+
+hub::Patterns patterns_of(const std::vector<std::string>& names, const ModelOptions& options,
+                          const std::string& where) {
+  const std::string variant = normalized_variant(options.weights_variant);
+  const std::string file = choose_control_file(names, options.control_file, variant, where);
+  if (!file.empty()) return {file};
+  hub::Patterns patterns{std::string(kControlConfig)};
+  for (const std::string& name : names) {
+    if (is_of_diffusers(name, variant)) patterns.push_back(name);
+  }
+  return patterns;
+}
+
+}  // namespace
+
+std::string choose_control_file(const std::vector<std::string>& names, const std::string& wanted,
+                                const std::string& variant, const std::string& where) {
+  std::vector<std::string> weights;
+  for (const std::string& name : names) {
+    if (name.ends_with(".safetensors")) weights.push_back(name);
+  }
+  check(!has(names, "controlnet_quantization.json"), "--controlnet-weights ", printable(where),
+        ": MLX's quantised weights, which cannot be drawn with yet; expected plain ones");
+  if (!wanted.empty()) {
+    check(has(weights, wanted), "--control-file ", printable(wanted), ": ", printable(where),
+          " holds ", weights.empty() ? "no .safetensors file" : joined(weights));
+    return wanted;
+  }
+  const bool has_diffusers = has(names, kControlConfig) &&
+                             std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+                               return is_of_diffusers(name, variant) &&
+                                      (name.ends_with(".safetensors") || name.ends_with(".json"));
+                             });
+  if (has_diffusers) return "";
+  check(!weights.empty(), "--controlnet-weights ", printable(where),
+        ": holds no .safetensors file, expected those of a control network");
+  check(weights.size() == 1, "--controlnet-weights ", printable(where), ": holds several files, ",
+        joined(weights), "; --control-file names the one to use");
+  return weights.front();
+}
+
+fs::path control_repository(const hub::Spec& spec, const ModelOptions& options) {
+  const hub::Options from = hub_options(options);
+  if (const auto cached = hub::find_cached(spec, {}, from)) {
+    std::error_code error;
+    const bool has_wanted = !options.control_file.empty() &&
+                            fs::is_regular_file(cached->folder / options.control_file, error);
+    if (has_wanted) return cached->folder;
+    if (const auto listing = hub::read_tree(spec, cached->commit, from)) {
+      const auto patterns = patterns_of(in_top_folder(*listing), options, spec.repo);
+      const auto chosen = hub::find_cached(spec, patterns, from);
+      if (chosen && chosen->is_known_whole) return chosen->folder;
+    }
+  }
+  const hub::Listing listing = hub::list_files(spec, from);
+  const auto patterns = patterns_of(in_top_folder(listing), options, spec.repo);
+  return fetch_files(spec, listing, patterns, from, options);
+}
+
+}  // namespace zimage

@@ -11,7 +11,6 @@
 namespace zimage {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::HasSubstr;
 using testing::StartsWith;
 

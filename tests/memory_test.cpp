@@ -1,7 +1,7 @@
 // What the program says it will need, against what it took.
 #include "pipeline/memory.h"
 
-#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "core/allocator.h"
 #include "pipeline/loaded_model.h"
@@ -9,8 +9,6 @@
 
 namespace zimage {
 namespace {
-
-using testing::HasSubstr;
 
 std::filesystem::path snapshot() { return test_data("pipeline/snapshot"); }
 

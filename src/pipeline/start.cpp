@@ -47,7 +47,8 @@ Start start_from_image(const VaeConfig& vae, const ImageSource& source, std::vec
   const Shape shape{channels, source.moments.dim(1), source.moments.dim(2)};
   const Tensor clean = sample_latents(vae, source.moments, noise.randn(shape));
   const Tensor added = noise.randn(shape);
-  Start start{.latents = noised(clean, added, sigmas.front()), .sigmas = std::move(sigmas)};
+  Start start{.latents = noised(clean, added, sigmas.front()), .sigmas = {}};
+  start.sigmas = std::move(sigmas);
   if (source.mask.defined()) {
     start.keep = [clean, added, mask = source.mask](Tensor latents, float sigma) {
       return blended(noised(clean, added, sigma), std::move(latents), mask);

@@ -17,12 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-fs::path snapshot() { return test_data("pipeline/snapshot"); }
 fs::path network(const std::string& name) { return test_data("control/" + name + ".safetensors"); }
-
-Image picture(const std::string& name) {
-  return read_image(test_data("image_to_image/" + name + ".png")).image;
-}
 
 struct Case {
   std::string name, network;
@@ -32,24 +27,12 @@ struct Case {
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const Json& json : Json::parse_file(test_data("control/cases.json")).objects("cases")) {
-    GenerateOptions o;
-    o.prompt = json.get<std::string>("prompt");
-    o.negative_prompt = json.get_or<std::string>("negative_prompt", "");
-    o.width = 96;
-    o.height = 64;
-    o.steps = json.get<int>("steps");
-    o.guidance_scale = json.get_or("guidance", 0.0f);
-    o.cfg_normalization = json.has("cfg_normalization");
-    o.cfg_truncation = json.get_or("cfg_truncation", 1.0);
-    o.schedule = json.get_or<std::string>("schedule", "terminal") == "literal"
-                     ? Schedule::kLiteral
-                     : Schedule::kTerminal;
-    o.seed = static_cast<std::uint64_t>(json.get<std::int64_t>("seed"));
-    o.control.image = picture(json.get<std::string>("control"));
+    GenerateOptions o = options_of(json);
+    o.control.image = test_input(json.get<std::string>("control"));
     o.control.scale = json.get_or("scale", 0.75f);
     if (json.has("mask")) {
-      o.control.inpaint_image = picture(json.get<std::string>("inpaint"));
-      o.control.mask = picture(json.get<std::string>("mask"));
+      o.control.inpaint_image = test_input(json.get<std::string>("inpaint"));
+      o.control.mask = test_input(json.get<std::string>("mask"));
       o.no_composite = true;  // diffusers does not put kept pixels back
     }
     all.push_back({json.get<std::string>("name"), json.get<std::string>("network"), o});
@@ -65,14 +48,15 @@ Case case_named(const std::string& name) {
 }
 
 Pipeline pipeline_with(const std::string& name, ComputeDtype dtype = ComputeDtype::kF32) {
-  return Pipeline(snapshot(), {.dtype = dtype, .model = {.controlnet = network(name).string()}});
+  return Pipeline(test_snapshot(),
+                  {.dtype = dtype, .model = {.controlnet = network(name).string()}});
 }
 
 TEST(ControlPipeline, DrawsThePicturesOfDiffusersInF32) {
   for (const Case& c : cases()) {
     SCOPED_TRACE(c.name);
     const Difference d = difference(pipeline_with(c.network).generate(c.options).front(),
-                                    picture("../control/" + c.name + "-drawn"));
+                                    test_input("../control/" + c.name + "-drawn"));
     EXPECT_GE(d.psnr, 50);
     EXPECT_GE(d.share_within, 0.99);
   }
@@ -83,16 +67,16 @@ TEST(ControlPipeline, ScaleZeroIsThePictureWithoutControl) {
   c.options.control.scale = 0;
   const Image uncontrolled = pipeline_with(c.network).generate(c.options).front();
   c.options.control = {};
-  Pipeline plain(snapshot(), {.dtype = ComputeDtype::kF32});
+  Pipeline plain(test_snapshot(), {.dtype = ComputeDtype::kF32});
   EXPECT_EQ(plain.generate(c.options).front().pixels, uncontrolled.pixels);
-  EXPECT_LT(difference(uncontrolled, picture("../control/two_one-drawn")).psnr, 30);
+  EXPECT_LT(difference(uncontrolled, test_input("../control/two_one-drawn")).psnr, 30);
 }
 
 TEST(ControlPipeline, DrawsTheSameBitsForAnyNumberOfThreads) {
   const Case c = case_named("two_one_cfg");
   std::vector<Image> pictures;
   for (const int threads : {1, 2, 3}) {
-    Pipeline pipeline(snapshot(),
+    Pipeline pipeline(test_snapshot(),
                       {.threads = threads, .model = {.controlnet = network(c.network).string()}});
     pictures.push_back(pipeline.generate(c.options).front());
   }
@@ -103,21 +87,21 @@ TEST(ControlPipeline, DrawsTheSameBitsForAnyNumberOfThreads) {
 
 TEST(ControlPipeline, PutsKeptPixelsBack) {
   Case c = case_named("two_inpaint");
-  c.options.control.inpaint_image = picture("scene");
+  c.options.control.inpaint_image = test_input("scene");
   c.options.no_composite = false;
   const Image drawn = pipeline_with(c.network).generate(c.options).front();
   EXPECT_TRUE(std::equal(drawn.pixels.begin(), drawn.pixels.begin() + 3 * 96,
-                         picture("scene").pixels.begin()));
+                         test_input("scene").pixels.begin()));
 }
 
 TEST(ControlPipeline, TakesAMaskOrAnInpaintPictureAlone) {
   Case c = case_named("two_one");
   Pipeline pipeline = pipeline_with(c.network);
   c.options.control.image.reset();
-  c.options.control.mask = picture("disc");
+  c.options.control.mask = test_input("disc");
   const Image masked = pipeline.generate(c.options).front();
   c.options.control.mask.reset();
-  c.options.control.inpaint_image = picture("scene");
+  c.options.control.inpaint_image = test_input("scene");
   EXPECT_NE(pipeline.generate(c.options).front().pixels, masked.pixels);
 }
 
@@ -126,15 +110,15 @@ TEST(ControlPipeline, RefusesInputsThatDoNotFit) {
                               const std::function<void(ControlInputs&)>& change) {
     Case c = case_named("one");
     change(c.options.control);
-    Pipeline pipeline = network.empty() ? Pipeline(snapshot()) : pipeline_with(network);
+    Pipeline pipeline = network.empty() ? Pipeline(test_snapshot()) : pipeline_with(network);
     return error_of([&] { return pipeline.generate(c.options); });
   };
   EXPECT_THAT(error_with("", [](auto&) {}), HasSubstr("expected --controlnet-weights"));
   EXPECT_THAT(error_with("union-2.1", [](auto& c) { c = {}; }),
               HasSubstr("expected a control image, an inpaint image or a mask"));
-  EXPECT_THAT(error_with("union-1.0", [](auto& c) { c.mask = picture("disc"); }),
+  EXPECT_THAT(error_with("union-1.0", [](auto& c) { c.mask = test_input("disc"); }),
               HasSubstr("--mask: this control network (1.0) takes a control image only"));
-  EXPECT_THAT(error_with("union-1.0", [](auto& c) { c.inpaint_image = picture("scene"); }),
+  EXPECT_THAT(error_with("union-1.0", [](auto& c) { c.inpaint_image = test_input("scene"); }),
               HasSubstr("--inpaint-image: this control network"));
   EXPECT_THAT(error_with("union-2.1", [](auto& c) { c.scale = -1; }),
               HasSubstr("--control-scale -1: expected 0 to 100"));
@@ -146,8 +130,8 @@ TEST(ControlPipeline, NoticesAnotherNetwork) {
   const Case one = case_named("one"), two = case_named("two_one");
   Pipeline pipeline = pipeline_with("union-2.1");
   const Image with_two = pipeline.generate(two.options).front();
-  pipeline.use_model(snapshot(), {.dtype = ComputeDtype::kF32,
-                                  .model = {.controlnet = network("union-2.0").string()}});
+  pipeline.use_model(test_snapshot(), {.dtype = ComputeDtype::kF32,
+                                       .model = {.controlnet = network("union-2.0").string()}});
   EXPECT_NE(pipeline.generate(two.options).front().pixels, with_two.pixels);
 }
 
@@ -162,7 +146,7 @@ TEST(ControlPipeline, FindsAFaultInTheNetworkBeforeAnyWork) {
   int events = 0;
   options.on_progress = [&](const Progress&) { ++events; };
   EXPECT_THAT(error_of([&] {
-                Pipeline pipeline(snapshot(),
+                Pipeline pipeline(test_snapshot(),
                                   {.model = {.controlnet = dir / "damaged.safetensors"}});
                 return pipeline.generate(options);
               }),
@@ -207,24 +191,25 @@ TEST(ControlFiles, ReadsTheConfigurationOfDiffusers) {
             "add_control_noise_refiner": "control_layers", "dim": 64, "n_heads": 2,
             "n_kv_heads": 2, "n_refiner_layers": 1})";
   const Case c = case_named("two");
-  Pipeline pipeline(snapshot(),
+  Pipeline pipeline(test_snapshot(),
                     {.dtype = ComputeDtype::kF32, .model = {.controlnet = dir.path().string()}});
-  EXPECT_GE(difference(pipeline.generate(c.options).front(), picture("../control/two-drawn")).psnr,
-            50);
+  EXPECT_GE(
+      difference(pipeline.generate(c.options).front(), test_input("../control/two-drawn")).psnr,
+      50);
 }
 
 TEST(ControlFiles, RefusesWhatIsNoControlNetwork) {
   EXPECT_THAT(error_of_files("/nowhere/x.safetensors"), HasSubstr("no such file"));
   EXPECT_THAT(error_of_files(network("union-1.0").string(), "x"), HasSubstr("is a file already"));
   EXPECT_THAT(error_of_files("demo"), HasSubstr("no such file or folder, and no hub id"));
-  const auto vae = snapshot() / "vae/diffusion_pytorch_model.safetensors";
+  const auto vae = test_snapshot() / "vae/diffusion_pytorch_model.safetensors";
   EXPECT_THAT(
       error_of([&] {
-        return Pipeline(snapshot(), {.model = {.controlnet = vae.string()}}).compute_dtype();
+        return Pipeline(test_snapshot(), {.model = {.controlnet = vae.string()}}).compute_dtype();
       }),
       HasSubstr("vae/diffusion_pytorch_model.safetensors: no tensor control_all_x_embedder"));
   EXPECT_THAT(error_of([&] {
-                return Pipeline(snapshot(), {.model = {.control_file = "x"}}).compute_dtype();
+                return Pipeline(test_snapshot(), {.model = {.control_file = "x"}}).compute_dtype();
               }),
               HasSubstr("--control-file x: expected --controlnet-weights"));
 }

@@ -15,12 +15,6 @@ namespace {
 
 using testing::HasSubstr;
 
-std::filesystem::path snapshot() { return test_data("pipeline/snapshot"); }
-
-Image picture(const std::string& name) {
-  return read_image(test_data("image_to_image/" + name + ".png")).image;
-}
-
 struct Case {
   std::string name;
   GenerateOptions options;
@@ -30,22 +24,10 @@ std::vector<Case> cases() {
   std::vector<Case> all;
   const Json file = Json::parse_file(test_data("image_to_image/cases.json"));
   for (const Json& json : file.objects("cases")) {
-    GenerateOptions o;
-    o.prompt = json.get<std::string>("prompt");
-    o.negative_prompt = json.get_or<std::string>("negative_prompt", "");
-    o.width = 96;
-    o.height = 64;
-    o.steps = json.get<int>("steps");
-    o.guidance_scale = json.get_or("guidance", 0.0f);
-    o.cfg_normalization = json.has("cfg_normalization");
-    o.cfg_truncation = json.get_or("cfg_truncation", 1.0);
-    o.schedule = json.get_or<std::string>("schedule", "terminal") == "literal"
-                     ? Schedule::kLiteral
-                     : Schedule::kTerminal;
-    o.seed = static_cast<std::uint64_t>(json.get<std::int64_t>("seed"));
-    o.image = picture(json.get<std::string>("image"));
+    GenerateOptions o = options_of(json);
+    o.image = test_input(json.get<std::string>("image"));
     o.strength = json.get<double>("strength");
-    if (json.has("mask")) o.mask = picture(json.get<std::string>("mask"));
+    if (json.has("mask")) o.mask = test_input(json.get<std::string>("mask"));
     o.no_composite = o.mask.has_value();  // diffusers does not put kept pixels back
     all.push_back({json.get<std::string>("name"), o});
   }
@@ -60,22 +42,22 @@ GenerateOptions case_named(const std::string& name) {
 }
 
 TEST(ImageToImage, DrawsThePicturesOfDiffusersInF32) {
-  Pipeline pipeline(snapshot(), {.dtype = ComputeDtype::kF32});
+  Pipeline pipeline(test_snapshot(), {.dtype = ComputeDtype::kF32});
   for (const Case& c : cases()) {
     SCOPED_TRACE(c.name);
     const Difference d =
-        difference(pipeline.generate(c.options).front(), picture(c.name + "-drawn"));
+        difference(pipeline.generate(c.options).front(), test_input(c.name + "-drawn"));
     EXPECT_GE(d.psnr, 50);
     EXPECT_GE(d.share_within, 0.99);
   }
 }
 
 TEST(ImageToImage, KeepsThePixelsThatTheMaskKeeps) {
-  Pipeline pipeline(snapshot());
+  Pipeline pipeline(test_snapshot());
   GenerateOptions options = case_named("inpaint");
   options.no_composite = false;
   const Image drawn = pipeline.generate(options).front();
-  const Image original = picture("scene");
+  const Image original = test_input("scene");
   const Mask mask = to_mask(*options.mask, 96, 64);
   int kept = 0, repainted = 0;
   for (std::size_t i = 0; i < mask.pixels.size(); ++i) {
@@ -101,7 +83,7 @@ TEST(ImageToImage, StrengthLeavesTheLastPartOfTheSchedule) {
 }
 
 TEST(ImageToImage, ReportsEncodingAndOnlyTheStepsThatAreLeft) {
-  Pipeline pipeline(snapshot());
+  Pipeline pipeline(test_snapshot());
   GenerateOptions options = case_named("turbo");
   std::vector<Stage> stages;
   int steps = 0;
@@ -118,14 +100,14 @@ TEST(ImageToImage, ReportsEncodingAndOnlyTheStepsThatAreLeft) {
 TEST(ImageToImage, DefaultStrengthIsThatOfDiffusers) {
   GenerateOptions options;
   EXPECT_EQ(strength_of(options), 0.6);
-  options.mask = picture("disc");
+  options.mask = test_input("disc");
   EXPECT_EQ(strength_of(options), 1.0);
   options.strength = 0.3;
   EXPECT_EQ(strength_of(options), 0.3);
 }
 
 TEST(ImageToImage, RefusesOptionsThatDoNotFit) {
-  Pipeline pipeline(snapshot());
+  Pipeline pipeline(test_snapshot());
   const auto error_with = [&](const std::function<void(GenerateOptions&)>& change) {
     GenerateOptions options = case_named("inpaint");
     change(options);
@@ -149,7 +131,7 @@ TEST(ImageToImage, RefusesOptionsThatDoNotFit) {
 
 // The canvas: margins as asked for, the picture in its place, edges carried on.
 TEST(Outpaint, PutsThePictureOnALargerCanvas) {
-  const Image scene = picture("scene");
+  const Image scene = test_input("scene");
   const OutpaintInput canvas = outpaint(scene, {.left = 32, .bottom = 16});
   ASSERT_EQ(canvas.image.width, 128);
   ASSERT_EQ(canvas.image.height, 80);
@@ -168,7 +150,7 @@ TEST(Outpaint, PutsThePictureOnALargerCanvas) {
 }
 
 TEST(Outpaint, GrowsMarginsToAMultipleOf16) {
-  const Image odd = picture("odd");  // 100 x 70
+  const Image odd = test_input("odd");  // 100 x 70
   const OutpaintInput canvas = outpaint(odd, {.left = 10, .top = 3});
   EXPECT_EQ(canvas.image.width, 112);
   EXPECT_EQ(canvas.image.height, 80);
@@ -177,7 +159,7 @@ TEST(Outpaint, GrowsMarginsToAMultipleOf16) {
 }
 
 TEST(Outpaint, KeepsAMaskOfThePicture) {
-  const Image scene = picture("scene"), disc = picture("disc");
+  const Image scene = test_input("scene"), disc = test_input("disc");
   const OutpaintInput canvas = outpaint(scene, {.right = 32}, disc);
   const std::size_t inside = 3 * (34 * 128 + 50), outside = 3 * (34 * 128 + 5);
   EXPECT_EQ(canvas.mask.pixels[inside], 255);
@@ -185,13 +167,13 @@ TEST(Outpaint, KeepsAMaskOfThePicture) {
 }
 
 TEST(Outpaint, RefusesMarginsThatDoNotWork) {
-  const Image scene = picture("scene");
+  const Image scene = test_input("scene");
   EXPECT_THAT(error_of([&] { return outpaint(scene, {}); }), HasSubstr("--outpaint 0,0,0,0"));
   EXPECT_THAT(error_of([&] { return outpaint(scene, {.left = -1, .right = 5}); }),
               HasSubstr("--outpaint -1,0,5,0"));
   EXPECT_THAT(error_of([&] { return outpaint(scene, {.left = 1 << 30, .top = 1 << 30}); }),
               HasSubstr("at most"));
-  EXPECT_THAT(error_of([&] { return outpaint(scene, {.left = 1}, picture("ramp")); }),
+  EXPECT_THAT(error_of([&] { return outpaint(scene, {.left = 1}, test_input("ramp")); }),
               HasSubstr("--mask: 61 x 47 pixels, expected the picture's 96 x 64"));
 }
 

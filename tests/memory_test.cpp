@@ -4,13 +4,11 @@
 #include <gtest/gtest.h>
 
 #include "core/allocator.h"
+#include "picture_testing.h"
 #include "pipeline/loaded_model.h"
-#include "testing.h"
 
 namespace zimage {
 namespace {
-
-std::filesystem::path snapshot() { return test_data("pipeline/snapshot"); }
 
 Image gray(int width, int height) {
   const auto bytes = static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3;
@@ -27,7 +25,7 @@ struct Setting {
 constexpr int kSide = 512;
 
 std::uint64_t estimated(const Setting& setting, const GenerateOptions& options) {
-  const Snapshot files = Snapshot::open(snapshot());
+  const Snapshot files = Snapshot::open(test_snapshot());
   const auto text_encoder = TextEncoderConfig::from_json(files.config_of("text_encoder"));
   const auto transformer = TransformerConfig::from_json(files.config_of("transformer"));
   const auto vae = VaeConfig::from_json(files.config_of("vae"));
@@ -57,7 +55,7 @@ TEST(Memory, EstimatesAreAboveWhatIsTakenAndNotFarFromIt) {
     SCOPED_TRACE(setting.name);
     PipelineOptions how{.dtype = setting.dtype};
     if (setting.has_control) how.model.controlnet = test_data("control/union-2.1.safetensors");
-    Pipeline pipeline(snapshot(), how);
+    Pipeline pipeline(test_snapshot(), how);
     GenerateOptions options;
     options.prompt = "a cat";
     options.width = options.height = kSide;

@@ -5,10 +5,38 @@
 #include <cstdlib>
 #include <limits>
 
+#include "io/json.h"
 #include "testing.h"
-#include "zimage/image.h"
+#include "zimage/pipeline.h"
 
 namespace zimage {
+
+// The small random model that tools/reference/make_pipeline.py made.
+inline std::filesystem::path test_snapshot() { return test_data("pipeline/snapshot"); }
+
+// What the cases of all picture references have in common; width and height where they are given.
+inline GenerateOptions options_of(const Json& json) {
+  GenerateOptions o;
+  o.prompt = json.get<std::string>("prompt");
+  o.negative_prompt = json.get_or<std::string>("negative_prompt", "");
+  o.width = json.get_or("width", 96);
+  o.height = json.get_or("height", 64);
+  o.steps = json.get<int>("steps");
+  o.guidance_scale = json.get_or("guidance", 0.0f);
+  o.cfg_normalization_factor = json.get_or("cfg_normalization", 1.0f);
+  o.cfg_normalization = json.has("cfg_normalization");
+  o.cfg_truncation = json.get_or("cfg_truncation", 1.0);
+  o.schedule = json.get_or<std::string>("schedule", "terminal") == "literal" ? Schedule::kLiteral
+                                                                             : Schedule::kTerminal;
+  o.seed = static_cast<std::uint64_t>(json.get<std::int64_t>("seed"));
+  o.num_images = json.get_or("num_images", 1);
+  return o;
+}
+
+// The pictures that image to image and control start from, and what diffusers made of them.
+inline Image test_input(const std::string& name) {
+  return read_image(test_data("image_to_image/" + name + ".png")).image;
+}
 
 struct Difference {
   double psnr;          // dB

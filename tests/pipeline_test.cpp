@@ -18,8 +18,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-fs::path snapshot() { return test_data("pipeline/snapshot"); }
-
 struct Case {
   std::string name;
   GenerateOptions options;
@@ -28,22 +26,7 @@ struct Case {
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const Json& json : Json::parse_file(test_data("pipeline/cases.json")).objects("cases")) {
-    GenerateOptions o;
-    o.prompt = json.get<std::string>("prompt");
-    o.negative_prompt = json.get_or<std::string>("negative_prompt", "");
-    o.width = json.get<int>("width");
-    o.height = json.get<int>("height");
-    o.steps = json.get<int>("steps");
-    o.guidance_scale = json.get_or("guidance", 0.0f);
-    o.cfg_normalization_factor = json.get_or("cfg_normalization", 1.0f);
-    o.cfg_normalization = json.has("cfg_normalization");
-    o.cfg_truncation = json.get_or("cfg_truncation", 1.0);
-    o.schedule = json.get_or<std::string>("schedule", "terminal") == "literal"
-                     ? Schedule::kLiteral
-                     : Schedule::kTerminal;
-    o.seed = static_cast<std::uint64_t>(json.get<std::int64_t>("seed"));
-    o.num_images = json.get_or("num_images", 1);
-    all.push_back({json.get<std::string>("name"), o});
+    all.push_back({json.get<std::string>("name"), options_of(json)});
   }
   return all;
 }
@@ -60,7 +43,7 @@ Image reference(const std::string& name, int index, const std::string& suffix = 
 }
 
 TEST(Pipeline, DrawsThePicturesOfDiffusersInF32) {
-  Pipeline pipeline(snapshot(), {.dtype = ComputeDtype::kF32});
+  Pipeline pipeline(test_snapshot(), {.dtype = ComputeDtype::kF32});
   for (const Case& c : cases()) {
     SCOPED_TRACE(c.name);
     const std::vector<Image> images = pipeline.generate(c.options);
@@ -78,7 +61,7 @@ TEST(Pipeline, DrawsThePicturesOfDiffusersInF32) {
 // picture must not exceed its distance by more than the scatter of two independent errors of one
 // size (3 dB: twice the energy).
 TEST(Pipeline, Bf16IsNoFurtherFromF32ThanDiffusersBf16) {
-  Pipeline pipeline(snapshot(), {.dtype = ComputeDtype::kBf16});
+  Pipeline pipeline(test_snapshot(), {.dtype = ComputeDtype::kBf16});
   for (const Case& c : cases()) {
     SCOPED_TRACE(c.name);
     const std::vector<Image> images = pipeline.generate(c.options);
@@ -95,7 +78,7 @@ TEST(Pipeline, DrawsTheSameBitsForAnyNumberOfThreads) {
   for (const ComputeDtype dtype : {ComputeDtype::kF32, ComputeDtype::kBf16}) {
     std::vector<Image> pictures;
     for (const int threads : {1, 2, 3}) {
-      Pipeline pipeline(snapshot(), {.dtype = dtype, .threads = threads});
+      Pipeline pipeline(test_snapshot(), {.dtype = dtype, .threads = threads});
       pictures.push_back(pipeline.generate(case_named("cfg")).front());
     }
     set_num_threads(hardware_threads());
@@ -105,7 +88,7 @@ TEST(Pipeline, DrawsTheSameBitsForAnyNumberOfThreads) {
 }
 
 TEST(Pipeline, DrawsImageIOfARunAsItsOwnSeed) {
-  Pipeline pipeline(snapshot());
+  Pipeline pipeline(test_snapshot());
   GenerateOptions options = case_named("pair");
   const std::vector<Image> pair = pipeline.generate(options);
   options.seed += 1;
@@ -115,14 +98,14 @@ TEST(Pipeline, DrawsImageIOfARunAsItsOwnSeed) {
 }
 
 TEST(Pipeline, GivesBackItsMemory) {
-  Pipeline pipeline(snapshot());
+  Pipeline pipeline(test_snapshot());
   (void)pipeline.generate(case_named("turbo"));
   EXPECT_LT(allocator::used_bytes(), std::size_t{1} << 20);  // the kept prompt embeddings
   EXPECT_EQ(allocator::cached_bytes(), 0u);
 }
 
 TEST(Pipeline, ReportsStagesAndSteps) {
-  Pipeline pipeline(snapshot());
+  Pipeline pipeline(test_snapshot());
   GenerateOptions options = case_named("pair");
   std::vector<std::string> events;
   options.on_progress = [&](const Progress& p) {
@@ -134,7 +117,7 @@ TEST(Pipeline, ReportsStagesAndSteps) {
 }
 
 TEST(Pipeline, StopsBetweenBlocksWhenCancelled) {
-  Pipeline pipeline(snapshot());
+  Pipeline pipeline(test_snapshot());
   GenerateOptions options = case_named("turbo");
   int asked = 0;
   options.is_cancelled = [&] { return ++asked > 5; };
@@ -143,7 +126,7 @@ TEST(Pipeline, StopsBetweenBlocksWhenCancelled) {
 }
 
 TEST(Pipeline, SaysWhichWordsALongPromptLost) {
-  Pipeline pipeline(snapshot());
+  Pipeline pipeline(test_snapshot());
   GenerateOptions options = case_named("empty");
   options.max_sequence_length = 40;
   for (int i = 0; i < 100; ++i) options.prompt += "cat ";
@@ -157,14 +140,14 @@ TEST(Pipeline, SaysWhichWordsALongPromptLost) {
 }
 
 TEST(Pipeline, RefusesPromptsThatAreNoUtf8) {
-  Pipeline pipeline(snapshot());
+  Pipeline pipeline(test_snapshot());
   GenerateOptions options = case_named("empty");
   options.prompt = "caf\xe9";
   EXPECT_THAT(error_of([&] { return pipeline.generate(options); }), HasSubstr("UTF-8"));
 }
 
 TEST(Pipeline, StartsFromThePresetOfTheFamily) {
-  const GenerateOptions defaults = Pipeline(snapshot()).defaults();
+  const GenerateOptions defaults = Pipeline(test_snapshot()).defaults();
   EXPECT_EQ(defaults.steps, 9);
   EXPECT_EQ(defaults.guidance_scale, 0);
   EXPECT_EQ(defaults.width, 1024);
@@ -173,7 +156,7 @@ TEST(Pipeline, StartsFromThePresetOfTheFamily) {
 // A private copy of the snapshot, to be damaged.
 class DamagedSnapshot : public testing::Test {
  protected:
-  DamagedSnapshot() { fs::copy(snapshot(), root_, fs::copy_options::recursive); }
+  DamagedSnapshot() { fs::copy(test_snapshot(), root_, fs::copy_options::recursive); }
 
   std::string error() const {
     return error_of([&] {

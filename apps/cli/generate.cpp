@@ -59,11 +59,15 @@ std::uint64_t random_seed() {
   return device();  // 32 bits are easy to type again
 }
 
+std::string dump(const nlohmann::ordered_json& record) {
+  return record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 // The record of a picture, with the names of the files that it came from.
 std::string with_inputs(const std::string& record_json, const InputFlags& pictures) {
   auto record = nlohmann::ordered_json::parse(record_json);
   pictures.note_in(record);
-  return record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return dump(record);
 }
 
 int run(const Arguments& a, const OptionFlags& flags, const InputFlags& pictures,
@@ -118,8 +122,7 @@ int run(const Arguments& a, const OptionFlags& flags, const InputFlags& pictures
     }
   });
   record["seconds"] = std::chrono::duration<double>(Clock::now() - start).count();
-  if (a.json)
-    std::cout << record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
+  if (a.json) std::cout << dump(record) << std::endl;
   return kDone;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "core/check.h"
 #include "pipeline/pixels.h"
@@ -32,13 +33,14 @@ Tensor control_context(const ControlInputs& inputs, const VaeEncoder& encoder, c
     return mean_latents(vae, encoder.moments(pixels));
   };
   if (inputs.image) put(context, 0, encode(to_pixels(*inputs.image, width, height)));
+  std::optional<Mask> mask;
   if (inputs.mask) {
-    const Mask mask = to_mask(*inputs.mask, width, height);
-    put(context, vae.latent_channels, inverted(mask_of_latents(mask, h, w)));
+    mask = to_mask(*inputs.mask, width, height);
+    put(context, vae.latent_channels, inverted(mask_of_latents(*mask, h, w)));
   }
   if (inputs.inpaint_image) {
     Tensor pixels = to_pixels(*inputs.inpaint_image, width, height);
-    if (inputs.mask) pixels = without_repainted(pixels, to_mask(*inputs.mask, width, height));
+    if (mask) pixels = without_repainted(pixels, *mask);
     put(context, vae.latent_channels + 1, encode(pixels));
   }
   return context;

@@ -20,7 +20,7 @@ from diffusers import (
 from PIL import Image
 from safetensors.torch import save_file
 
-from make_pipeline import SNAPSHOT, randomize
+from make_pipeline import SNAPSHOT, arguments_of, randomize
 
 OUT = Path("tests/data/control")
 PICTURES = Path("tests/data/image_to_image")
@@ -72,8 +72,6 @@ def draw(case):
     kind = ZImageControlNetInpaintPipeline if is_inpaint else ZImageControlNetPipeline
     pipe = kind(controlnet=network, **parts)
     pipe.set_progress_bar_config(disable=True)
-    steps = case["steps"]
-    is_literal = case.get("schedule") == "literal"
     pictures = {}
     if is_inpaint:
         pictures = {
@@ -81,20 +79,12 @@ def draw(case):
             "mask_image": Image.open(PICTURES / f"{case['mask']}.png"),
         }
     return pipe(
-        prompt=case["prompt"],
-        negative_prompt=case.get("negative_prompt"),
         width=96,
         height=64,
         control_image=Image.open(PICTURES / f"{case['control']}.png"),
         controlnet_conditioning_scale=case.get("scale", 0.75),
-        num_inference_steps=steps,
-        sigmas=np.linspace(1.0, 1 / steps, steps).tolist() if is_literal else None,
-        guidance_scale=case.get("guidance", 0.0),
-        cfg_normalization=case.get("cfg_normalization", False),
-        cfg_truncation=case.get("cfg_truncation", 1.0),
-        generator=torch.Generator().manual_seed(case["seed"]),
-        max_sequence_length=512,
         **pictures,
+        **arguments_of(case),
     ).images[0]
 
 

@@ -13,8 +13,9 @@ import torch
 from diffusers import ZImageImg2ImgPipeline, ZImageInpaintPipeline
 from PIL import Image, ImageDraw
 
+from make_pipeline import SNAPSHOT, arguments_of
+
 OUT = Path("tests/data/image_to_image")
-SNAPSHOT = Path("tests/data/pipeline/snapshot")
 
 CASES = [
     dict(name="turbo", image="scene", prompt="a red circle", strength=0.6, steps=9, seed=42),
@@ -57,25 +58,13 @@ def inputs():
 
 
 def draw(case, pictures):
-    steps = case["steps"]
     is_inpaint = "mask" in case
     kind = ZImageInpaintPipeline if is_inpaint else ZImageImg2ImgPipeline
     pipe = kind.from_pretrained(SNAPSHOT, torch_dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
-    is_literal = case.get("schedule") == "literal"
+    masks = {"mask_image": pictures[case["mask"]]} if is_inpaint else {}
     return pipe(
-        prompt=case["prompt"],
-        negative_prompt=case.get("negative_prompt"),
-        image=pictures[case["image"]],
-        strength=case["strength"],
-        num_inference_steps=steps,
-        sigmas=np.linspace(1.0, 1 / steps, steps).tolist() if is_literal else None,
-        guidance_scale=case.get("guidance", 0.0),
-        cfg_normalization=case.get("cfg_normalization", False),
-        cfg_truncation=case.get("cfg_truncation", 1.0),
-        generator=torch.Generator().manual_seed(case["seed"]),
-        max_sequence_length=512,
-        **({"mask_image": pictures[case["mask"]]} if is_inpaint else {}),
+        image=pictures[case["image"]], strength=case["strength"], **masks, **arguments_of(case)
     ).images[0]
 
 

@@ -180,24 +180,27 @@ def save(pipe):
     (folder / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
 
 
-def draw(pipe, case):
+def arguments_of(case):
+    """What a case says to every pipeline of diffusers, whatever it draws from."""
     steps = case["steps"]
     count = case.get("num_images", 1)
-    sigmas = np.linspace(1.0, 1 / steps, steps) if case.get("schedule") == "literal" else None
-    return pipe(
+    is_literal = case.get("schedule") == "literal"
+    return dict(
         prompt=case["prompt"],
         negative_prompt=case.get("negative_prompt"),
-        width=case["width"],
-        height=case["height"],
         num_inference_steps=steps,
-        sigmas=None if sigmas is None else sigmas.tolist(),
+        sigmas=np.linspace(1.0, 1 / steps, steps).tolist() if is_literal else None,
         guidance_scale=case.get("guidance", 0.0),
         cfg_normalization=case.get("cfg_normalization", False),
         cfg_truncation=case.get("cfg_truncation", 1.0),
         num_images_per_prompt=count,
         generator=[torch.Generator().manual_seed(case["seed"] + i) for i in range(count)],
         max_sequence_length=512,
-    ).images
+    )
+
+
+def draw(pipe, case):
+    return pipe(width=case["width"], height=case["height"], **arguments_of(case)).images
 
 
 def main():

@@ -1,14 +1,11 @@
 // The program against a hub: a model is named, fetched, drawn with, and found again.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
 
 #include <fstream>
 
 #include "fake_hub.h"
-#include "testing.h"
+#include "program_testing.h"
 
 namespace zimage {
 namespace {
@@ -18,17 +15,7 @@ using testing::HasSubstr;
 
 constexpr const char* kBase = "Tongyi-MAI/Z-Image";
 
-std::string text_of(const fs::path& path) {
-  std::ifstream in(path);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-struct Result {
-  int code;
-  std::string out, err;
-};
-
-class DownloadTest : public testing::Test {
+class DownloadTest : public ProgramTest {
  protected:
   DownloadTest() {
     hub_.add_folder(test_data("pipeline/snapshot"));
@@ -40,41 +27,15 @@ class DownloadTest : public testing::Test {
     hub_.add("README.md", "# words");
   }
 
-  pid_t start(std::vector<std::string> args) {
-    args.insert(args.begin(), ZIMAGE_PROGRAM);
-    std::vector<char*> argv;
-    for (std::string& arg : args) argv.push_back(arg.data());
-    argv.push_back(nullptr);
+  pid_t start(const std::vector<std::string>& args) const {
     std::vector<std::string> variables{"HF_ENDPOINT=" + hub_.url(),
                                        "HF_HUB_CACHE=" + (dir_ / "hub").string(), "HF_TOKEN=t",
                                        "OMP_WAIT_POLICY=passive"};
     if (is_offline_) variables.emplace_back("HF_HUB_OFFLINE=1");
-    std::vector<char*> environment;
-    for (std::string& variable : variables) environment.push_back(variable.data());
-    environment.push_back(nullptr);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    for (const auto& [fd, name] : {std::pair{1, "stdout"}, std::pair{2, "stderr"}}) {
-      posix_spawn_file_actions_addopen(&actions, fd, (dir_ / name).c_str(),
-                                       O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    }
-    posix_spawn_file_actions_addchdir_np(&actions, dir_.path().c_str());
-    pid_t pid = -1;
-    const int error =
-        posix_spawn(&pid, ZIMAGE_PROGRAM, &actions, nullptr, argv.data(), environment.data());
-    posix_spawn_file_actions_destroy(&actions);
-    check(error == 0, "cannot start " ZIMAGE_PROGRAM);
-    return pid;
-  }
-  Result finish(pid_t pid) const {
-    int status = 0;
-    waitpid(pid, &status, 0);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), text_of(dir_ / "stdout"),
-            text_of(dir_ / "stderr")};
+    return start_in(dir_.path(), args, pointers_to(variables).data());
   }
   Result run(const std::vector<std::string>& args) { return finish(start(args)); }
 
-  TempDir dir_;
   bool is_offline_ = false;
   FakeHub hub_{kBase};
 };

@@ -81,6 +81,20 @@ TEST(Allocator, HandsFreedBlocksOutAgainAlignedAndTrims) {
   EXPECT_EQ(allocator::cached_bytes(), 0u);
 }
 
+TEST(Allocator, SharesMemoryBetweenSimilarSizes) {
+  constexpr std::int64_t kShort = 15 << 18, kLong = 16 << 18;  // numbers; blocks of 15 and 16 MiB
+  allocator::trim();
+  { const Tensor a = empty({kShort}), b = empty({kShort}); }
+  EXPECT_EQ(allocator::cached_bytes(), 2u * 4 * kShort);
+  { const Tensor a = empty({kLong}), b = empty({kLong}); }
+  EXPECT_EQ(allocator::cached_bytes(), 2u * 4 * kLong);  // in the place of the shorter ones
+  { const Tensor a = empty({kShort}), b = empty({kShort}); }
+  EXPECT_EQ(allocator::cached_bytes(), 2u * 4 * kLong);
+  { const Tensor a = empty({kShort / 2}); }
+  EXPECT_EQ(allocator::cached_bytes(), 2u * 4 * kLong + 2u * kShort);  // half is another size
+  allocator::trim();
+}
+
 TEST(Allocator, SaysWhenThereIsNoMemory) {
   EXPECT_THAT(error_of([] { return empty({std::int64_t{1} << 50}); }),
               testing::StartsWith("out of memory: the system refused "));

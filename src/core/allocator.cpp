@@ -22,19 +22,16 @@ std::size_t round_up(std::size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
+struct Block {
+  std::byte* data = nullptr;
+  std::size_t bytes = 0;
+};
+
 class Cache {
  public:
-  std::byte* take(std::size_t bytes) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (const auto it = free_.find(bytes); it != free_.end()) {
-        std::byte* block = it->second;
-        free_.erase(it);
-        cached_ -= bytes;
-        used_ += bytes;
-        return block;
-      }
-    }
+  Block take(std::size_t bytes) {
+    if (const Block cached = take_cached(bytes); cached.data != nullptr) return cached;
+    drop_shorter(bytes);
     void* block = map(bytes);
     if (block == MAP_FAILED) {
       trim();
@@ -46,14 +43,14 @@ class Cache {
     const std::lock_guard lock(mutex_);
     used_ += bytes;
     peak_ = std::max(peak_, used_ + cached_);
-    return static_cast<std::byte*>(block);
+    return {static_cast<std::byte*>(block), bytes};
   }
 
-  void give(std::byte* block, std::size_t bytes) {
+  void give(const Block& block) {
     const std::lock_guard lock(mutex_);
-    free_.emplace(bytes, block);
-    used_ -= bytes;
-    cached_ += bytes;
+    free_.emplace(block.bytes, block.data);
+    used_ -= block.bytes;
+    cached_ += block.bytes;
   }
 
   void trim() {
@@ -72,6 +69,31 @@ class Cache {
   }
 
  private:
+  // A block that is free and not much longer than asked for, or none.
+  Block take_cached(std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    const auto it = free_.lower_bound(bytes);
+    if (it == free_.end() || it->first > bytes + bytes / 4) return {};
+    const Block block{it->second, it->first};
+    free_.erase(it);
+    cached_ -= block.bytes;
+    used_ += block.bytes;
+    return block;
+  }
+
+  // Before a block is mapped: one that is free and somewhat shorter goes. What it served, the new
+  // one will serve too, so that sequences of similar lengths in turn share their memory.
+  void drop_shorter(std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    auto it = free_.lower_bound(bytes);
+    if (it == free_.begin()) return;
+    --it;
+    if (bytes > it->first + it->first / 4) return;
+    munmap(it->second, it->first);
+    cached_ -= it->first;
+    free_.erase(it);
+  }
+
   static void* map(std::size_t bytes) {
     return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   }
@@ -96,11 +118,11 @@ Cache& cache() {
 }  // namespace
 
 std::shared_ptr<std::byte> allocate(std::size_t bytes) {
-  const std::size_t rounded = round_up(bytes);
-  std::byte* block = cache().take(rounded);
-  return {block, [rounded](std::byte* p) { cache().give(p, rounded); }};
+  const Block block = cache().take(round_up(bytes));
+  return {block.data, [block](std::byte*) { cache().give(block); }};
 }
 
+std::size_t rounded(std::size_t bytes) { return round_up(bytes); }
 void trim() { cache().trim(); }
 std::size_t used_bytes() { return cache().used(); }
 std::size_t cached_bytes() { return cache().cached(); }

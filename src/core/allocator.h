@@ -6,7 +6,8 @@
 namespace zimage {
 
 // Memory of the activations. Freed blocks are kept and handed out again, so that a denoise loop
-// asks the system for memory in its first step only. All functions may be called from any thread.
+// asks the system for memory in its first step only; a block also serves sizes that are somewhat
+// smaller. All functions may be called from any thread.
 namespace allocator {
 
 inline constexpr std::size_t kAlignment = 64;  // bytes: a cache line, a zmm register
@@ -14,6 +15,8 @@ inline constexpr std::size_t kAlignment = 64;  // bytes: a cache line, a zmm reg
 // Uninitialised, kAlignment-aligned; goes back to the cache with its last owner.
 // Throws Error when the system has no memory.
 std::shared_ptr<std::byte> allocate(std::size_t bytes);
+
+std::size_t rounded(std::size_t bytes);  // what allocate() takes for a tensor of that size
 
 void trim();                 // gives every cached block back to the system
 std::size_t used_bytes();    // in live tensors

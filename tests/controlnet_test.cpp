@@ -120,6 +120,20 @@ TEST(ControlNet, MatchesDiffusersInF32) {
 // and its projections, two on the way in and one out, count like a branch each.
 double bf16_bound(int branches) { return 2 * std::sqrt(2.0 * (branches + 2)) / 512; }
 
+TEST(ControlNet, IsBitIdenticalWhenLayersDoNotStayInMemory) {
+  for (const char* name : kModels) {
+    const Model model(name);
+    const Inputs inputs(model, model.json.objects("cases")[0]);
+    const Transformer transformer = model.load_transformer(Dtype::kBf16);
+    WeightMap weights = weight_map("controlnet", model.tensors());
+    weights.keep_layers(0);
+    const ControlNet net(model.config, model.transformer, weights, Dtype::kBf16);
+    EXPECT_EQ(values_of(run(transformer, net, inputs).output),
+              values_of(run(transformer, model.load(Dtype::kBf16), inputs).output))
+        << name;
+  }
+}
+
 TEST(ControlNet, StaysWithinRoundingOfF32InBf16) {
   for (const char* name : kModels) {
     const Model model(name);

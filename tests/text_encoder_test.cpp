@@ -77,6 +77,17 @@ TEST(TextEncoder, IsBitIdenticalForAnyNumberOfThreads) {
   }
 }
 
+TEST(TextEncoder, IsBitIdenticalWhenLayersDoNotStayInMemory) {
+  const Model model("grouped");
+  const auto ids = ids_of(model.json.objects("cases").back());
+  for (const Dtype compute : {Dtype::kF32, Dtype::kBf16}) {
+    WeightMap weights = weight_map("text_encoder", model.tensors());
+    weights.keep_layers(0);
+    const TextEncoder encoder(model.config, weights, compute);
+    EXPECT_EQ(values_of(encoder(ids)), values_of(model.load(compute)(ids))) << str(compute);
+  }
+}
+
 bool is_tail(const std::string& name) {
   return name.starts_with("model.layers.3.") || name.starts_with("model.norm.");
 }

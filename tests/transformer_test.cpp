@@ -120,6 +120,22 @@ TEST(Transformer, IsBitIdenticalForAnyNumberOfThreads) {
   }
 }
 
+TEST(Transformer, IsBitIdenticalWhenLayersDoNotStayInMemory) {
+  for (const char* name : kModels) {
+    const Model model(name);
+    const Json test_case = model.json.objects("cases")[0];
+    for (const Dtype compute : {Dtype::kF32, Dtype::kBf16}) {
+      const Result expected = run(model.load(compute), test_case);
+      WeightMap weights = weight_map("transformer", model.tensors());
+      weights.keep_layers(0);
+      const Transformer transformer(model.config, weights, compute);
+      const Result result = run(transformer, test_case);
+      EXPECT_EQ(values_of(result.refined), values_of(expected.refined)) << name;
+      EXPECT_EQ(values_of(result.output), values_of(expected.output)) << name;
+    }
+  }
+}
+
 TEST(Transformer, TakesF32FilesAsWell) {
   const Model model("wide");
   auto tensors = model.tensors();

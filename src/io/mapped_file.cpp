@@ -2,8 +2,10 @@
 
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 
 #include "core/check.h"
 #include "io/sigbus.h"
@@ -13,6 +15,15 @@ namespace {
 
 std::int64_t modified_ns(const struct stat& info) {
   return std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+}
+
+// For all pages that the part touches.
+void advise(std::span<const std::byte> part, int advice) {
+  if (part.empty()) return;
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(part.data()) / page * page;
+  const auto end = reinterpret_cast<std::uintptr_t>(part.data() + part.size());
+  madvise(reinterpret_cast<void*>(begin), end - begin, advice);
 }
 
 }  // namespace
@@ -52,8 +63,10 @@ void MappedFile::check_intact() const {
         ": a part of the file could not be read; the disk or the network may have failed");
 }
 
-void MappedFile::release_pages() const {
-  if (data_ != nullptr) madvise(data_, size_, MADV_DONTNEED);
+void MappedFile::release_pages(std::span<const std::byte> part) const {
+  advise(part, MADV_DONTNEED);
 }
+
+void MappedFile::read_ahead(std::span<const std::byte> part) const { advise(part, MADV_WILLNEED); }
 
 }  // namespace zimage

@@ -26,7 +26,12 @@ class MappedFile : public std::enable_shared_from_this<MappedFile> {
   // Throws Error naming the file once it is shorter than when opened, was written to, or a read hit
   // a part that could not be read.
   void check_intact() const;
-  void release_pages() const;  // the system may drop what it has cached of this mapping
+  // The pages of the file, or of a part of it, no longer count as this process's memory; they are
+  // read again on use.
+  void release_pages() const { release_pages(bytes()); }
+  void release_pages(std::span<const std::byte> part) const;
+  // The system starts to read a part from the disk, so that it is there when it is used.
+  void read_ahead(std::span<const std::byte> part) const;
 
  private:
   MappedFile() = default;

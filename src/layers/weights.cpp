@@ -2,6 +2,12 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <span>
+
+#include "core/allocator.h"
 #include "core/check.h"
 #include "core/dtype_kind.h"
 #include "core/parallel.h"
@@ -23,17 +29,32 @@ Tensor zero_pages(const Shape& shape, Dtype dtype) {
           shape, dtype};
 }
 
-Tensor scaled(Tensor x, float scale) {
-  Tensor y = ops::cast(x, Dtype::kF32);
-  if (y.raw() == x.raw()) y = y.clone();
-  float* values = y.data<float>();
-  parallel_blocks(y.numel(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) values[i] *= scale;
+bool is_matrix(const Shape& shape) { return shape.rank() > 1; }
+
+// x times a factor, in f32 and then in `dtype`. Block by block: a whole tensor in f32 would be more
+// memory than all else that loading takes.
+Tensor scaled(const Tensor& x, float scale, Dtype dtype) {
+  Tensor y = empty(x.shape(), dtype);
+  const Tensor flat = x.reshape({x.numel()});
+  parallel_blocks(x.numel(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
+    Tensor block = ops::cast(flat.slice(begin, end), Dtype::kF32);
+    if (block.raw() == flat.slice(begin, end).raw()) block = block.clone();
+    for (float& value : std::span(block.data<float>(), end - begin)) value *= scale;
+    const Tensor result = ops::cast(block, dtype);
+    std::memcpy(y.raw() + begin * static_cast<std::int64_t>(size_of(dtype)), result.raw(),
+                result.bytes());
   });
   return y;
 }
 
 }  // namespace
+
+std::uint64_t resident_weight_bytes(const Shape& shape, Dtype stored, bool is_scaled,
+                                    Dtype compute) {
+  const Dtype used = is_matrix(shape) ? compute : Dtype::kF32;
+  const std::size_t bytes = static_cast<std::size_t>(shape.numel()) * size_of(used);
+  return stored == used && !is_scaled ? bytes : allocator::rounded(bytes);
+}
 
 void WeightMap::add_file(const std::filesystem::path& path) {
   const SafetensorsFile file = SafetensorsFile::open(path);
@@ -90,6 +111,22 @@ void WeightMap::release_pages() const {
   for (const auto& file : files_) file->release_pages();
 }
 
+const MappedFile* WeightMap::file_of(const Tensor& tensor) const {
+  const std::less_equal<> before;
+  for (const auto& file : files_) {
+    const auto bytes = file->bytes();
+    if (before(bytes.data(), tensor.raw()) &&
+        before(tensor.raw() + tensor.bytes(), bytes.data() + bytes.size())) {
+      return file.get();
+    }
+  }
+  return nullptr;
+}
+
+void WeightMap::release_pages(const Tensor& tensor) const {
+  if (const MappedFile* file = file_of(tensor)) file->release_pages({tensor.raw(), tensor.bytes()});
+}
+
 std::uint64_t WeightMap::bytes() const {
   std::uint64_t sum = 0;
   for (const auto& [name, entry] : entries_) sum += entry.tensor.bytes();
@@ -97,7 +134,56 @@ std::uint64_t WeightMap::bytes() const {
 }
 
 WeightScope WeightScope::operator/(std::string_view name) const {
-  return {*map_, compute_, prefix_.empty() ? std::string(name) : str(prefix_, ".", name)};
+  WeightScope scope = *this;
+  scope.prefix_ = prefix_.empty() ? std::string(name) : str(prefix_, ".", name);
+  return scope;
+}
+
+WeightScope WeightScope::checking() const {
+  WeightScope scope = *this;
+  scope.is_checking_ = true;
+  return scope;
+}
+
+template <class Visitor>
+void WeightScope::visit(Visitor&& visitor) const {
+  const auto& entries = map_->entries_;
+  const std::string prefix = prefix_.empty() ? "" : prefix_ + ".";
+  for (auto it = entries.lower_bound(prefix); it != entries.end(); ++it) {
+    if (!it->first.starts_with(prefix)) return;
+    visitor(it->second);
+  }
+}
+
+std::uint64_t WeightScope::resident_bytes() const {
+  std::uint64_t sum = 0;
+  visit([&](const WeightMap::Entry& entry) {
+    const Tensor& tensor = entry.tensor;
+    sum += resident_weight_bytes(tensor.shape(), tensor.dtype(), entry.scale != 1, compute_);
+  });
+  return sum;
+}
+
+bool WeightScope::claim_layer() const {
+  const std::uint64_t bytes = resident_bytes();
+  if (bytes > map_->layer_bytes_) {
+    map_->layer_bytes_ = 0;
+    return false;
+  }
+  map_->layer_bytes_ -= bytes;
+  return true;
+}
+
+void WeightScope::release_pages() const {
+  visit([&](const WeightMap::Entry& entry) { map_->release_pages(entry.tensor); });
+}
+
+void WeightScope::read_ahead() const {
+  visit([&](const WeightMap::Entry& entry) {
+    const Tensor& tensor = entry.tensor;
+    const MappedFile* file = map_->file_of(tensor);
+    if (file != nullptr) file->read_ahead({tensor.raw(), tensor.bytes()});
+  });
 }
 
 bool WeightScope::has(std::string_view name) const { return map_->has((*this / name).prefix_); }
@@ -123,7 +209,12 @@ Tensor WeightMap::surveyed(const std::string& name, const Shape& shape, Dtype dt
 
 Tensor WeightScope::as(std::string_view name, const Shape& shape, Dtype dtype) const {
   if (map_->survey() != nullptr) return map_->surveyed((*this / name).prefix_, shape, dtype);
-  return ops::cast(stored(name, shape), dtype);
+  const std::string full_name = (*this / name).prefix_;
+  const Tensor tensor = found(full_name, shape);
+  if (is_checking_) return zero_pages(shape, dtype);
+  Tensor result = converted(full_name, tensor, dtype);
+  if (result.raw() != tensor.raw()) map_->release_pages(tensor);  // the file's are not used again
+  return result;
 }
 
 Tensor WeightScope::matrix(std::string_view name, const Shape& shape) const {
@@ -137,11 +228,23 @@ Tensor WeightScope::vector(std::string_view name, const Shape& shape) const {
 Tensor WeightScope::stored(std::string_view name, const Shape& shape) const {
   const std::string full_name = (*this / name).prefix_;
   if (map_->survey() != nullptr) return map_->surveyed(full_name, shape, Dtype::kF32);
-  const Tensor tensor = map_->take(full_name, shape);
+  const Tensor tensor = found(full_name, shape);
+  if (is_checking_) return zero_pages(shape, tensor.dtype());
+  const bool is_scaled = map_->entries_.find(full_name)->second.scale != 1;
+  return converted(full_name, tensor, is_scaled ? Dtype::kF32 : tensor.dtype());
+}
+
+Tensor WeightScope::found(const std::string& full_name, const Shape& shape) const {
+  Tensor tensor = map_->take(full_name, shape);
   check(is_floating(tensor.dtype()), map_->where(), ": tensor ", full_name, " is ", tensor.dtype(),
         ", expected floating-point numbers");
+  return tensor;
+}
+
+Tensor WeightScope::converted(const std::string& full_name, const Tensor& tensor,
+                              Dtype dtype) const {
   const float scale = map_->entries_.find(full_name)->second.scale;
-  return scale == 1 ? tensor : scaled(tensor, scale);
+  return scale == 1 ? ops::cast(tensor, dtype) : scaled(tensor, scale, dtype);
 }
 
 }  // namespace zimage

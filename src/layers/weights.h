@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <memory>
 #include <set>
@@ -13,6 +14,11 @@
 #include "io/mapped_file.h"
 
 namespace zimage {
+
+// Memory that a weight takes once it is loaded for products in `compute`: the pages of its file
+// where it is used in place, else its copy. is_scaled: a factor multiplies it.
+std::uint64_t resident_weight_bytes(const Shape& shape, Dtype stored, bool is_scaled,
+                                    Dtype compute);
 
 // What a model asked a checkpoint for in vain, and what it did not ask for.
 struct WeightSurvey {
@@ -56,8 +62,11 @@ class WeightMap {
   Tensor take(const std::string& name, const Shape& shape) const;
   std::vector<std::string> untaken() const;  // names no layer has asked for, sorted
   void check_intact() const;                 // throws Error once a mapped file was changed under us
-  // After conversion: the pages of the mapped files no longer count as memory in use. Tensors that
-  // are views stay valid and are read again on use.
+  // The layers of a LayerList stay in memory, in the order in which they are first built, while
+  // they have no more than this together; at first all do.
+  void keep_layers(std::uint64_t bytes) { layer_bytes_ = bytes; }
+  // The pages of the mapped files no longer count as memory in use. Tensors that are views stay
+  // valid and are read again on use.
   void release_pages() const;
   std::uint64_t bytes() const;  // of all tensors
 
@@ -68,12 +77,18 @@ class WeightMap {
     std::string file;
     float scale;
   };
+  using Entries = std::map<std::string, Entry>;
+
+  // The file that the tensor is a view of, or null.
+  const MappedFile* file_of(const Tensor& tensor) const;
+  void release_pages(const Tensor& tensor) const;
   // Notes what is wrong with the tensor; zeros that take no memory.
   Tensor surveyed(const std::string& name, const Shape& shape, Dtype dtype) const;
   std::string where_;
-  std::map<std::string, Entry> entries_;
+  Entries entries_;
   std::vector<std::shared_ptr<const MappedFile>> files_;
   mutable std::set<std::string> taken_;
+  mutable std::uint64_t layer_bytes_ = std::numeric_limits<std::uint64_t>::max();
   WeightSurvey* survey_ = nullptr;
 };
 
@@ -96,12 +111,28 @@ class WeightScope {
   // In the floating-point dtype of the file, for a table of which few rows are read.
   Tensor stored(std::string_view name, const Shape& shape) const;
 
+  // The same place, where every tensor is found and checked and zeros that take no memory stand for
+  // it.
+  WeightScope checking() const;
+  // Memory that all tensors here take once they are loaded.
+  std::uint64_t resident_bytes() const;
+  // Whether a layer that lies here may stay in memory (WeightMap::keep_layers).
+  bool claim_layer() const;
+  void release_pages() const;  // of all tensors here, as WeightMap::release_pages()
+  void read_ahead() const;     // starts to read them from the disk
+
  private:
+  template <class Visitor>
+  void visit(Visitor&& visitor) const;  // every entry here
+  Tensor found(const std::string& full_name, const Shape& shape) const;
+  // In `dtype`, times the factor that the map has for it.
+  Tensor converted(const std::string& full_name, const Tensor& tensor, Dtype dtype) const;
   Tensor as(std::string_view name, const Shape& shape, Dtype dtype) const;
 
   const WeightMap* map_;
   Dtype compute_;
   std::string prefix_;
+  bool is_checking_ = false;
 };
 
 }  // namespace zimage

@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "layers/embedding.h"
+#include "layers/layer_list.h"
 #include "layers/surplus.h"
 #include "text_encoder/decoder_layer.h"
 #include "text_encoder/rotary_embedding.h"
@@ -34,18 +35,16 @@ struct TextEncoder::Impl {
       : config(config),
         embed_tokens(
             (weights / "embed_tokens").stored("weight", {config.vocab_size, config.hidden_size})),
-        rotary_emb(config.head_dim, config.rope_theta) {
-    const int last_layer = config.num_hidden_layers - 1;
-    for (int i = 0; i < last_layer; ++i) {
-      layers.emplace_back(weights / "layers" / std::to_string(i), config);
-    }
-    check_no_surplus_but_tail(map, root_of(map), last_layer);
+        rotary_emb(config.head_dim, config.rope_theta),
+        layers(weights / "layers", config.num_hidden_layers - 1,
+               [config](const WeightScope& layer) { return DecoderLayer(layer, config); }) {
+    check_no_surplus_but_tail(map, root_of(map), config.num_hidden_layers - 1);
   }
 
   TextEncoderConfig config;
   Embedding embed_tokens;
   RotaryEmbedding rotary_emb;
-  std::vector<DecoderLayer> layers;
+  LayerList<DecoderLayer> layers;
 };
 
 TextEncoder::TextEncoder(const TextEncoderConfig& config, const WeightMap& weights, Dtype compute)
@@ -61,7 +60,7 @@ Tensor TextEncoder::operator()(std::span<const std::int32_t> ids) const {
   const ops::RopeTable rope = impl_->rotary_emb(tokens);
 
   Tensor x = impl_->embed_tokens(ids);
-  for (const auto& layer : impl_->layers) x = layer(x, rope);
+  for (int i = 0; i < impl_->layers.size(); ++i) x = (*impl_->layers[i])(x, rope);
   return x;
 }
 

@@ -16,13 +16,13 @@ ControlStack::ControlStack(const WeightScope& weights, const TransformerConfig& 
                            Kind kind)
     : before_proj_(
           load_projection(weights / "0" / "before_proj", config.dim, kind == Kind::kHinting)),
-      compute_(weights.compute()) {
-  for (int i = 0; i < blocks; ++i) {
-    const WeightScope block = weights / std::to_string(i);
-    blocks_.push_back({TransformerBlock(block, config),
-                       load_projection(block / "after_proj", config.dim, kind == Kind::kHinting)});
-  }
-}
+      blocks_(weights, blocks,
+              [config, kind](const WeightScope& block) {
+                return Block{
+                    TransformerBlock(block, config),
+                    load_projection(block / "after_proj", config.dim, kind == Kind::kHinting)};
+              }),
+      compute_(weights.compute()) {}
 
 Tensor ControlStack::project(const Tensor& c) const {
   return before_proj_ ? (*before_proj_)(ops::cast(c, compute_), Dtype::kF32) : c;
@@ -42,16 +42,19 @@ bool ControlHints::follow(int layer) const {
 }
 
 Tensor ControlHints::next() {
-  const auto& block = stack_.blocks_[done_];
-  run_block();
-  return (*block.after_proj)(ops::cast(c_, stack_.compute_), Dtype::kF32);
+  const auto block = run_block();
+  return (*block->after_proj)(ops::cast(c_, stack_.compute_), Dtype::kF32);
 }
 
 Tensor ControlHints::finish() {
-  while (done_ < stack_.blocks_.size()) run_block();
+  while (static_cast<int>(done_) < stack_.blocks_.size()) (void)run_block();
   return c_;
 }
 
-void ControlHints::run_block() { c_ = step_.run(stack_.blocks_[done_++].block, c_, rope_); }
+std::shared_ptr<const ControlStack::Block> ControlHints::run_block() {
+  auto block = stack_.blocks_[static_cast<int>(done_++)];
+  c_ = step_.run(block->block, c_, rope_);
+  return block;
+}
 
 }  // namespace zimage

@@ -2,8 +2,8 @@
 
 #include <optional>
 #include <span>
-#include <vector>
 
+#include "layers/layer_list.h"
 #include "transformer/step.h"
 
 namespace zimage {
@@ -27,7 +27,7 @@ class ControlStack {
   };
 
   std::optional<Linear> before_proj_;
-  std::vector<Block> blocks_;
+  LayerList<Block> blocks_;
   Dtype compute_;
 };
 
@@ -50,7 +50,7 @@ class ControlHints {
   Tensor finish();
 
  private:
-  void run_block();
+  std::shared_ptr<const ControlStack::Block> run_block();
 
   const ControlStack& stack_;
   std::span<const int> places_;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "layers/layer_list.h"
 #include "layers/norm.h"
 #include "layers/surplus.h"
 #include "ops/elementwise.h"
@@ -38,11 +39,9 @@ class CaptionEmbedder {
 };
 
 template <class Block>
-std::vector<Block> load_blocks(const WeightScope& weights, const TransformerConfig& config,
-                               int count) {
-  std::vector<Block> blocks;
-  for (int i = 0; i < count; ++i) blocks.emplace_back(weights / std::to_string(i), config);
-  return blocks;
+LayerList<Block> load_blocks(const WeightScope& weights, const TransformerConfig& config,
+                             int count) {
+  return {weights, count, [config](const WeightScope& block) { return Block(block, config); }};
 }
 
 ops::RopeTable concat(const ops::RopeTable& a, const ops::RopeTable& b) {
@@ -94,11 +93,11 @@ struct Transformer::Impl {
                    Linear::Bias::kPresent),
         x_pad_token(weights.vector("x_pad_token", {1, config.dim})),
         cap_pad_token(weights.vector("cap_pad_token", {1, config.dim})),
-        context_refiner(load_blocks<ContextBlock>(weights / "context_refiner", config,
-                                                  config.n_refiner_layers)),
         noise_refiner(load_blocks<TransformerBlock>(weights / "noise_refiner", config,
                                                     config.n_refiner_layers)),
         layers(load_blocks<TransformerBlock>(weights / "layers", config, config.n_layers)),
+        context_refiner(load_blocks<ContextBlock>(weights / "context_refiner", config,
+                                                  config.n_refiner_layers)),
         final_layer(weights / "all_final_layer" / "2-1", config),
         compute(weights.compute()) {
     // Left over from the architecture's ancestor in some single-file checkpoints; diffusers drops
@@ -122,8 +121,8 @@ struct Transformer::Impl {
   CaptionEmbedder cap_embedder;
   Linear x_embedder;
   Tensor x_pad_token, cap_pad_token;
-  std::vector<ContextBlock> context_refiner;
-  std::vector<TransformerBlock> noise_refiner, layers;
+  LayerList<TransformerBlock> noise_refiner, layers;
+  LayerList<ContextBlock> context_refiner;  // the last to stay in memory: it runs once per prompt
   FinalLayer final_layer;
   Dtype compute;
 };
@@ -154,7 +153,9 @@ std::shared_ptr<const Transformer::Caption> Transformer::prepare(const Tensor& p
   const auto image_rope = impl_->rope(image_positions);
 
   Tensor x = pad_rows(impl_->cap_embedder(prompt_embeds), impl_->cap_pad_token);
-  for (const auto& block : impl_->context_refiner) x = block(x, caption_rope);
+  for (int i = 0; i < config.n_refiner_layers; ++i) {
+    x = (*impl_->context_refiner[i])(x, caption_rope);
+  }
 
   return std::make_shared<Caption>(Caption{.refined = x,
                                            .latent_height = latent_height,
@@ -185,9 +186,11 @@ Tensor Transformer::operator()(const Tensor& latents, float t, const Caption& ca
 }
 
 Tensor Transformer::Impl::run(Tensor x, const Caption& caption, const Step& step) const {
-  for (const auto& block : noise_refiner) x = step.run(block, x, caption.image_rope);
+  for (int i = 0; i < noise_refiner.size(); ++i) {
+    x = step.run(*noise_refiner[i], x, caption.image_rope);
+  }
   x = concat(x, caption.refined);
-  for (const auto& block : layers) x = step.run(block, x, caption.rope);
+  for (int i = 0; i < layers.size(); ++i) x = step.run(*layers[i], x, caption.rope);
   return x;
 }
 
@@ -197,7 +200,7 @@ Tensor Transformer::Impl::run(const Tensor& embedded, const Caption& caption, co
   auto [refined, hints] = refine(embedded, caption, step, control, scale);
   Tensor x = concat(refined, caption.refined);
   for (int i = 0; i < config.n_layers; ++i) {
-    x = step.run(layers[i], x, caption.rope);
+    x = step.run(*layers[i], x, caption.rope);
     if (!hints.follow(i)) continue;
     const Tensor hint = hints.next();
     if (control.on_hint) control.on_hint(i, hint);
@@ -218,8 +221,9 @@ std::pair<Tensor, ControlHints> Transformer::Impl::refine(const Tensor& embedded
   Tensor hinted = x;
   bool is_hinted = false;
   for (int i = 0; i < config.n_refiner_layers; ++i) {
-    x = step.run(noise_refiner[i], x, caption.image_rope);
-    hinted = is_hinted ? step.run(noise_refiner[i], hinted, caption.image_rope) : x;
+    const auto block = noise_refiner[i];
+    x = step.run(*block, x, caption.image_rope);
+    hinted = is_hinted ? step.run(*block, hinted, caption.image_rope) : x;
     if (!hints.follow(i)) continue;
     hinted = ops::add_gated(hinted, hints.next(), scale);
     is_hinted = true;

@@ -38,9 +38,11 @@ void time_block(const fs::path& model, int size, Limit limit, const AddRow& add)
   for (const Position& position : positions_of_caption(kCaption)) positions.push_back(position);
   const auto tokens = static_cast<std::int64_t>(positions.size());
   const auto rope = RopeEmbedder(config.axes_dims, config.rope_theta)(positions);
+  const Sequences sequences{.lengths = {tokens}, .rope = rope};
   const Tensor x = pattern({tokens, config.dim}), time = pattern({1, config.adaln_dim()});
-  add({str("transformer block, ", size, "x", size), fastest([&] { (void)block(x, rope, time); }),
-       cost_of_block(config, tokens).total(), limit});
+  add({str("transformer block, ", size, "x", size),
+       fastest([&] { (void)block(x, sequences, time); }), cost_of_block(config, tokens).total(),
+       limit});
 }
 
 void time_forward(const fs::path& model, int size, Limit limit, const AddRow& add) {

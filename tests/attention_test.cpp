@@ -187,6 +187,38 @@ TEST(Attention, NeverHoldsAllScores) {
   EXPECT_LT(allocator::peak_bytes() - before, std::size_t{16} << 20);
 }
 
+Tensor concat_all(const std::vector<Tensor>& parts) { return concat(parts); }
+
+TEST(Attention, KeepsSequencesThatLieBelowEachOtherApart) {
+  const Sizes all[] = {{65, 65, 4, 2, 33}, {1, 513, 4, 2, 33}, {193, 193, 4, 2, 33}};
+  for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16}) {
+    std::vector<Tensor> q, k, v, expected;
+    std::vector<ops::AttentionRows> rows;
+    for (const Sizes& s : all) {
+      const Inputs in = inputs_of(s, dtype);
+      q.push_back(in.q), k.push_back(in.k), v.push_back(in.v);
+      expected.push_back(ops::attention(in.q, in.k, in.v, scale_of(s)));
+      rows.push_back({s.queries, s.keys});
+    }
+    const Tensor y =
+        ops::attention(concat_all(q), concat_all(k), concat_all(v), scale_of(all[0]), false, rows);
+    EXPECT_EQ(values_of(y), values_of(concat_all(expected))) << str(dtype);
+  }
+}
+
+TEST(Attention, RejectsSequencesThatDoNotFit) {
+  const Tensor q = zeros({5, 4, 8}), k = zeros({6, 4, 8});
+  const auto error = [&](std::vector<ops::AttentionRows> rows, bool is_causal = false) {
+    return error_of([&] { return ops::attention(q, k, k, 1, is_causal, rows); });
+  };
+  EXPECT_EQ(error({{2, 3}, {3, 3}}), "");
+  EXPECT_EQ(error({{2, 3}, {3, 2}}),
+            "attention: sequences of 5 queries and 5 keys do not fit q [5, 4, 8] and k [6, 4, 8]");
+  EXPECT_EQ(error({{5, 6}, {0, 0}}), "attention: a sequence of 0 queries and 0 keys");
+  EXPECT_EQ(error({{2, 3}, {3, 3}}, true),
+            "attention: causal with 2 queries and 3 keys, expected as many");
+}
+
 TEST(Attention, OfNoQueriesIsEmpty) {
   EXPECT_EQ(ops::attention(zeros({0, 2, 4}), zeros({3, 2, 4}), zeros({3, 2, 4}), 1).shape(),
             (Shape{0, 2, 4}));

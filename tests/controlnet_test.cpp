@@ -176,6 +176,40 @@ TEST(ControlNet, IsBitIdenticalForAnyNumberOfThreads) {
   }
 }
 
+// See transformer_test: sizes with more than 32 image tokens.
+TEST(ControlNet, HintsSeveralCaptionsInOnePassAsEachInItsOwn) {
+  for (const char* name : kModels) {
+    const Model model(name);
+    const int height = 16, width = 10;
+    const int channels = model.transformer.in_channels;
+    const Tensor latents = seeded_uniform("latents", {channels, height, width}, 0, 2);
+    const Tensor inputs =
+        seeded_uniform("control_context", {model.config.in_channels, height, width}, 0, 2);
+    for (const Dtype compute : {Dtype::kF32, Dtype::kBf16}) {
+      const Transformer transformer = model.load_transformer(compute);
+      const ControlNet net = model.load(compute);
+      const ControlContext context = net.prepare(inputs, transformer.x_pad_token());
+      const Control control{.net = net, .context = context};
+      for (const auto& lengths : std::vector<std::vector<int>>{{7, 31}, {7, 40}}) {
+        std::vector<std::shared_ptr<const Transformer::Caption>> captions;
+        std::vector<const Transformer::Caption*> together;
+        for (const int tokens : lengths) {
+          const auto prompt =
+              seeded_uniform(str("prompt", tokens), {tokens, model.transformer.cap_feat_dim}, 0, 8);
+          captions.push_back(transformer.prepare(prompt, height, width));
+          together.push_back(captions.back().get());
+        }
+        const auto outputs = transformer(latents, 0.3f, together, {}, &control);
+        for (std::size_t i = 0; i < captions.size(); ++i) {
+          SCOPED_TRACE(str(name, ", ", compute, ", caption ", i));
+          EXPECT_EQ(values_of(outputs[i]),
+                    values_of(transformer(latents, 0.3f, *captions[i], {}, &control)));
+        }
+      }
+    }
+  }
+}
+
 TEST(ControlNet, CallsBackBeforeEveryBlock) {
   // Blocks of the control network, and those of the noise refiner that hints make run again.
   const std::map<std::string, int> expected{{"v1_0", 2 + 2},

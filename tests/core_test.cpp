@@ -56,6 +56,15 @@ TEST(Tensor, SliceSharesTheBufferAndCloneDoesNot) {
   EXPECT_EQ(values_of(copy)[0], 2);
 }
 
+TEST(Tensor, ConcatenatesPartsOfAnyNumberOfRows) {
+  const std::vector<Tensor> parts{from_values({1, 2}, {1, 2}), zeros({0, 2}),
+                                  from_values({2, 2}, {3, 4, 5, 6})};
+  const Tensor all = concat(parts);
+  EXPECT_EQ(all.shape(), (Shape{3, 2}));
+  EXPECT_EQ(values_of(all), (std::vector<float>{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(concat(std::span(parts).first(1)).raw(), parts[0].raw());
+}
+
 TEST(Tensor, RefusesWhatDoesNotFit) {
   const Tensor t = zeros({2, 3});
   EXPECT_EQ(error_of([&] { return t.reshape({7}); }),

@@ -11,6 +11,7 @@
 #include "transformer/rope_embedder.h"
 #include "transformer/sequence.h"
 #include "transformer/timestep_embedder.h"
+#include "transformer/transformer_block.h"
 
 namespace zimage {
 namespace {
@@ -136,6 +137,54 @@ TEST(Transformer, IsBitIdenticalWhenLayersDoNotStayInMemory) {
   }
 }
 
+// Rows of a product do not depend on other rows, as long as the same kernel takes them; products of
+// up to 32 rows have one of their own. Hence sizes with more than 32 image tokens.
+TEST(Transformer, GivesSeveralCaptionsInOnePassWhatEachGetsInItsOwn) {
+  for (const char* name : {"three_heads", "odd_ffn"}) {
+    const Model model(name);
+    const int height = 16, width = 10;  // 40 image tokens, which are padded
+    const Tensor latents =
+        seeded_uniform("latents", {model.config.in_channels, height, width}, 0, 2);
+    for (const Dtype compute : {Dtype::kF32, Dtype::kBf16}) {
+      const Transformer transformer = model.load(compute);
+      for (const auto& lengths : std::vector<std::vector<int>>{{7}, {7, 31}, {40, 7}, {1, 64, 7}}) {
+        std::vector<std::shared_ptr<const Transformer::Caption>> captions;
+        std::vector<const Transformer::Caption*> together;
+        for (const int tokens : lengths) {
+          const auto prompt =
+              seeded_uniform(str("prompt", tokens), {tokens, model.config.cap_feat_dim}, 0, 8);
+          captions.push_back(transformer.prepare(prompt, height, width));
+          together.push_back(captions.back().get());
+        }
+        int calls = 0;
+        const auto outputs = transformer(latents, 0.3f, together, [&] { ++calls; });
+        EXPECT_EQ(calls, model.config.n_refiner_layers + model.config.n_layers);
+        ASSERT_EQ(outputs.size(), lengths.size());
+        for (std::size_t i = 0; i < captions.size(); ++i) {
+          SCOPED_TRACE(str(name, ", ", compute, ", caption ", i, " of ", captions.size()));
+          EXPECT_EQ(values_of(outputs[i]), values_of(transformer(latents, 0.3f, *captions[i])));
+        }
+      }
+    }
+  }
+}
+
+TEST(TransformerBlock, ReturnsTheFirstRowsOfEverySequenceWhenAsked) {
+  const Model model("three_heads");
+  const WeightMap weights = weight_map("transformer", model.tensors());
+  const RopeEmbedder rope(model.config.axes_dims, model.config.rope_theta);
+  const std::vector<Position> positions(130, Position{3, 1, 2});
+  const Sequences sequences{.lengths = {70, 60}, .rope = rope(positions)};
+  const Tensor x = random_normal({130, model.config.dim}, Dtype::kF32, 1);
+  const Tensor time = random_normal({1, model.config.adaln_dim()}, Dtype::kF32, 2);
+  for (const Dtype compute : {Dtype::kF32, Dtype::kBf16}) {
+    const TransformerBlock block(WeightScope(weights, compute) / "layers" / "0", model.config);
+    const Tensor all = block(x, sequences, time);
+    const Tensor first = block(x, sequences, time, 40);
+    EXPECT_EQ(values_of(first), values_of(concat(all.slice(0, 40), all.slice(70, 110))));
+  }
+}
+
 TEST(Transformer, TakesF32FilesAsWell) {
   const Model model("wide");
   auto tensors = model.tensors();
@@ -189,6 +238,16 @@ TEST_F(LoadedTransformer, RejectsLatentsThatTheCaptionWasNotPreparedFor) {
                 return transformer(zeros({16, 4, 6}, Dtype::kBf16), 0, *caption);
               }),
               HasSubstr("[16, 4, 6] BF16, expected"));
+}
+
+TEST_F(LoadedTransformer, RejectsCaptionsOfDifferentSizesInOnePass) {
+  const auto one = transformer.prepare(prompt(1), 4, 6),
+             other = transformer.prepare(prompt(1), 6, 4);
+  const std::vector<const Transformer::Caption*> captions{one.get(), other.get()}, none;
+  EXPECT_EQ(error_of([&] { return transformer(latents(4, 6), 0, captions); }),
+            "transformer: latents are [16, 4, 6] F32, expected [16, 6, 4] F32");
+  EXPECT_EQ(error_of([&] { return transformer(latents(4, 6), 0, none); }),
+            "transformer: no caption");
 }
 
 TEST_F(LoadedTransformer, RejectsTimeThatIsNoNumber) {

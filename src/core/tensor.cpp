@@ -1,6 +1,7 @@
 #include "core/tensor.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <ostream>
 
@@ -55,16 +56,28 @@ Tensor from_values(const Shape& shape, std::initializer_list<float> values) {
   return t;
 }
 
-Tensor concat(const Tensor& a, const Tensor& b) {
-  Shape shape = a.shape();
-  shape[0] = b.dim(0);
-  check(shape == b.shape() && a.dtype() == b.dtype(), "concat: ", b.shape(), " ", b.dtype(),
-        " does not fit below ", a.shape(), " ", a.dtype());
-  shape[0] = a.dim(0) + b.dim(0);
-  Tensor joined = empty(shape, a.dtype());
-  std::memcpy(joined.raw(), a.raw(), a.bytes());
-  std::memcpy(joined.raw() + a.bytes(), b.raw(), b.bytes());
+Tensor concat(std::span<const Tensor> parts) {
+  check(!parts.empty(), "concat: no parts");
+  const Tensor& first = parts.front();
+  if (parts.size() == 1) return first;
+  Shape shape = first.shape();
+  shape[0] = 0;
+  for (const Tensor& part : parts) {
+    Shape as_first = part.shape();
+    if (as_first.rank() > 0) as_first[0] = first.dim(0);
+    check(as_first == first.shape() && part.dtype() == first.dtype(), "concat: ", part.shape(), " ",
+          part.dtype(), " does not fit below ", first.shape(), " ", first.dtype());
+    shape[0] += part.dim(0);
+  }
+  Tensor joined = empty(shape, first.dtype());
+  std::byte* at = joined.raw();
+  for (const Tensor& part : parts) {
+    std::memcpy(at, part.raw(), part.bytes());
+    at += part.bytes();
+  }
   return joined;
 }
+
+Tensor concat(const Tensor& a, const Tensor& b) { return concat(std::array{a, b}); }
 
 }  // namespace zimage

@@ -3,6 +3,7 @@
 #include <cassert>
 #include <cstddef>
 #include <memory>
+#include <span>
 
 #include "core/dtype.h"
 #include "core/shape.h"
@@ -57,7 +58,9 @@ class Tensor {
 Tensor empty(const Shape& shape, Dtype dtype = Dtype::kF32);  // uninitialised
 Tensor zeros(const Shape& shape, Dtype dtype = Dtype::kF32);
 Tensor from_values(const Shape& shape, std::initializer_list<float> values);  // f32
-// Concatenates along the outermost axis; the other axes and dtypes are equal.
+// Concatenates along the outermost axis; the other axes and dtypes are equal. A single part is
+// returned as it is.
+Tensor concat(std::span<const Tensor> parts);
 Tensor concat(const Tensor& a, const Tensor& b);
 
 }  // namespace zimage

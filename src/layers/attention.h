@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "layers/linear.h"
+#include "layers/sequences.h"
 #include "ops/rope.h"
 
 namespace zimage {
@@ -27,6 +28,10 @@ class Attention {
 
   // x: [tokens, dim] of the compute dtype; rope: one row per token. Returns [tokens, dim] f32.
   Tensor operator()(const Tensor& x, const ops::RopeTable& rope) const;
+
+  // x: [rows of all sequences, dim] of the compute dtype. Returns the first `kept` rows of every
+  // sequence, [rows, dim] f32.
+  Tensor operator()(const Tensor& x, const Sequences& sequences, std::int64_t kept) const;
 
  private:
   AttentionConfig config_;

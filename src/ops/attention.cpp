@@ -24,11 +24,35 @@ void check_operands(const Tensor& q, const Tensor& k, const Tensor& v) {
 
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale, bool is_causal) {
   check_operands(q, k, v);
-  check(!is_causal || q.dim(0) == k.dim(0), "attention: causal with ", q.dim(0), " queries and ",
-        k.dim(0), " keys, expected as many");
+  const AttentionRows all{q.dim(0), k.dim(0)};
+  return attention(q, k, v, scale, is_causal, {&all, 1});
+}
+
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale, bool is_causal,
+                 std::span<const AttentionRows> sequences) {
+  check_operands(q, k, v);
+  AttentionRows sum{0, 0};
+  for (const auto& [queries, keys] : sequences) {
+    check(queries >= 0 && keys > 0, "attention: a sequence of ", queries, " queries and ", keys,
+          " keys");
+    check(!is_causal || queries == keys, "attention: causal with ", queries, " queries and ", keys,
+          " keys, expected as many");
+    sum = {sum.queries + queries, sum.keys + keys};
+  }
+  check(sum.queries == q.dim(0) && sum.keys == k.dim(0), "attention: sequences of ", sum.queries,
+        " queries and ", sum.keys, " keys do not fit q ", q.shape(), " and k ", k.shape());
 
   Tensor y = empty(q.shape(), q.dtype());
-  if (y.numel() > 0) cpu::attention(q, k, v, scale, is_causal, y);
+  AttentionRows at{0, 0};
+  for (const auto& [queries, keys] : sequences) {
+    const AttentionRows end{at.queries + queries, at.keys + keys};
+    Tensor part = y.slice(at.queries, end.queries);
+    if (part.numel() > 0) {
+      cpu::attention(q.slice(at.queries, end.queries), k.slice(at.keys, end.keys),
+                     v.slice(at.keys, end.keys), scale, is_causal, part);
+    }
+    at = end;
+  }
   return y;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+
 #include "core/tensor.h"
 
 namespace zimage::ops {
@@ -10,5 +12,14 @@ namespace zimage::ops {
 // (queries == keys). Returns [queries, heads, d] of the same dtype.
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale,
                  bool is_causal = false);
+
+// A sequence's share of the rows of q, and of those of k and v.
+struct AttentionRows {
+  std::int64_t queries, keys;
+};
+
+// The same for sequences that lie below each other in q, k and v: each attends to itself alone.
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale, bool is_causal,
+                 std::span<const AttentionRows> sequences);
 
 }  // namespace zimage::ops

@@ -29,12 +29,12 @@ Tensor ControlStack::project(const Tensor& c) const {
 }
 
 ControlHints::ControlHints(const ControlStack& stack, std::span<const int> places,
-                           const Tensor& projected, const Tensor& x, const ops::RopeTable& rope,
+                           const Tensor& projected, const Tensor& x, const Sequences& sequences,
                            const Step& step)
     : stack_(stack),
       places_(places),
       c_(stack.before_proj_ ? ops::add(projected, x) : projected),
-      rope_(rope),
+      sequences_(sequences),
       step_(step) {}
 
 bool ControlHints::follow(int layer) const {
@@ -53,7 +53,7 @@ Tensor ControlHints::finish() {
 
 std::shared_ptr<const ControlStack::Block> ControlHints::run_block() {
   auto block = stack_.blocks_[static_cast<int>(done_++)];
-  c_ = step_.run(block->block, c_, rope_);
+  c_ = step_.run(block->block, c_, sequences_);
   return block;
 }
 

@@ -32,21 +32,21 @@ class ControlStack {
 };
 
 // One pass of the control tokens through a stack. A block runs when the transformer asks for its
-// hint, so that there is one hint in memory and not one for every place. Stack, places, rope and
-// step outlive it.
+// hint, so that there is one hint in memory and not one for every place. Stack, places, sequences
+// and step outlive it.
 class ControlHints {
  public:
   // places: the transformer's layers after which the hints belong, ascending, not more than the
   // stack has blocks. projected: from project(); x: the transformer's tokens where the stack
-  // branches off. Both [tokens, dim] f32.
+  // branches off. Both [rows of all sequences, dim] f32.
   ControlHints(const ControlStack& stack, std::span<const int> places, const Tensor& projected,
-               const Tensor& x, const ops::RopeTable& rope, const Step& step);
+               const Tensor& x, const Sequences& sequences, const Step& step);
 
   // Whether the next hint belongs after this layer.
   bool follow(int layer) const;
-  // [tokens, dim] f32, to be added to the tokens there.
+  // [rows, dim] f32, to be added to the tokens there.
   Tensor next();
-  // The control tokens after the last block, [tokens, dim] f32. Nothing follows it.
+  // The control tokens after the last block, [rows, dim] f32. Nothing follows it.
   Tensor finish();
 
  private:
@@ -55,7 +55,7 @@ class ControlHints {
   const ControlStack& stack_;
   std::span<const int> places_;
   Tensor c_;
-  const ops::RopeTable& rope_;
+  const Sequences& sequences_;
   const Step& step_;
   std::size_t done_ = 0;  // blocks
 };

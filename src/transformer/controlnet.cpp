@@ -73,19 +73,14 @@ ControlContext ControlNet::prepare(const Tensor& latents, const Tensor& x_pad_to
           .latent_width = width};
 }
 
-ControlHints ControlNet::refiner_hints(const ControlContext& context, const Tensor& x,
-                                       const ops::RopeTable& image_rope, const Step& step) const {
-  return {impl_->refiner(), impl_->config.refiner_places, context.tokens, x, image_rope, step};
+ControlHints ControlNet::refiner_hints(const Tensor& c, const Tensor& x, const Sequences& sequences,
+                                       const Step& step) const {
+  return {impl_->refiner(), impl_->config.refiner_places, c, x, sequences, step};
 }
 
-ControlHints ControlNet::layer_hints(const Tensor& c, const Tensor& x, const Tensor& caption,
-                                     const ops::RopeTable& rope, const Step& step) const {
-  return {impl_->layers,
-          impl_->config.layer_places,
-          impl_->layers.project(concat(c, caption)),
-          concat(x, caption),
-          rope,
-          step};
+ControlHints ControlNet::layer_hints(const Tensor& c, const Tensor& x, const Sequences& sequences,
+                                     const Step& step) const {
+  return {impl_->layers, impl_->config.layer_places, impl_->layers.project(c), x, sequences, step};
 }
 
 }  // namespace zimage

@@ -47,13 +47,15 @@ class ControlNet {
   // transformer's.
   ControlContext prepare(const Tensor& latents, const Tensor& x_pad_token) const;
 
-  // The pass beside the noise refiner. x: [image tokens with padding, dim] f32, embedded.
-  ControlHints refiner_hints(const ControlContext& context, const Tensor& x,
-                             const ops::RopeTable& image_rope, const Step& step) const;
+  // The pass beside the noise refiner. c: the context's tokens, x: the image's, embedded; both
+  // [rows of all sequences, dim] f32.
+  ControlHints refiner_hints(const Tensor& c, const Tensor& x, const Sequences& sequences,
+                             const Step& step) const;
   // The pass beside the layers. c: what the first pass finished with; x: what its hints made of the
-  // noise refiner's result; caption: [caption tokens with padding, dim] f32, refined.
-  ControlHints layer_hints(const Tensor& c, const Tensor& x, const Tensor& caption,
-                           const ops::RopeTable& rope, const Step& step) const;
+  // noise refiner's result. To both the refined captions have been joined: [rows of all sequences,
+  // dim] f32.
+  ControlHints layer_hints(const Tensor& c, const Tensor& x, const Sequences& sequences,
+                           const Step& step) const;
 
  private:
   struct Impl;

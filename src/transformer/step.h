@@ -11,10 +11,11 @@ struct Step {
   Tensor adaln_input;                           // [1, adaln_dim] f32
   const std::function<void()>& between_blocks;  // called before every block, if set
 
-  // x: [tokens, dim] f32. Returns the same.
-  Tensor run(const TransformerBlock& block, const Tensor& x, const ops::RopeTable& rope) const {
+  // x: [rows of all sequences, dim] f32. Returns the first `kept` rows of every sequence.
+  Tensor run(const TransformerBlock& block, const Tensor& x, const Sequences& sequences,
+             std::int64_t kept = kAllRows) const {
     if (between_blocks) between_blocks();
-    return block(x, rope, adaln_input);
+    return block(x, sequences, adaln_input, kept);
   }
 };
 

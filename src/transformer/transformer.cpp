@@ -11,6 +11,7 @@
 #include "layers/norm.h"
 #include "layers/surplus.h"
 #include "ops/elementwise.h"
+#include "transformer/batch.h"
 #include "transformer/caption.h"
 #include "transformer/controlnet.h"
 #include "transformer/final_layer.h"
@@ -105,15 +106,21 @@ struct Transformer::Impl {
     check_no_surplus(map, [](std::string_view name) { return name == "norm_final.weight"; });
   }
 
-  // x: [image tokens with padding, dim] f32, embedded. Returns [tokens, dim] f32.
-  Tensor run(Tensor x, const Caption& caption, const Step& step) const;
-  Tensor run(const Tensor& x, const Caption& caption, const Step& step,
+  // x: the rows of batch.image(), embedded. Returns the first `kept` rows of every sequence of
+  // batch.all(), [rows, dim] f32.
+  Tensor run(Tensor x, const Batch& batch, std::int64_t kept, const Step& step) const;
+  Tensor run(const Tensor& x, const Batch& batch, std::int64_t kept, const Step& step,
              const Control& control) const;
 
   // The noise refiner's result, and the hints for the layers that follow it.
-  std::pair<Tensor, ControlHints> refine(const Tensor& embedded, const Caption& caption,
+  std::pair<Tensor, ControlHints> refine(const Tensor& embedded, const Batch& batch,
                                          const Step& step, const Control& control,
                                          const Tensor& scale) const;
+
+  // Of what leaves a layer only the image tokens are read after the last one.
+  std::int64_t kept_after(int layer, std::int64_t kept) const {
+    return layer + 1 == config.n_layers ? kept : kAllRows;
+  }
 
   TransformerConfig config;
   RopeEmbedder rope;
@@ -167,54 +174,75 @@ std::shared_ptr<const Transformer::Caption> Transformer::prepare(const Tensor& p
 Tensor Transformer::operator()(const Tensor& latents, float t, const Caption& caption,
                                const std::function<void()>& between_blocks,
                                const Control* control) const {
+  const Caption* const one = &caption;
+  return (*this)(latents, t, std::span(&one, 1), between_blocks, control).front();
+}
+
+std::vector<Tensor> Transformer::operator()(const Tensor& latents, float t,
+                                            std::span<const Caption* const> captions,
+                                            const std::function<void()>& between_blocks,
+                                            const Control* control) const {
   const auto& config = impl_->config;
-  const Shape expected{config.in_channels, caption.latent_height, caption.latent_width};
-  check(latents.shape() == expected && latents.dtype() == Dtype::kF32, "transformer: latents are ",
-        latents.shape(), " ", latents.dtype(), ", expected ", expected, " F32");
+  check(!captions.empty(), "transformer: no caption");
+  const bool is_controlled = control != nullptr && control->scale != 0;
+  for (const Caption* caption : captions) {
+    const Shape expected{config.in_channels, caption->latent_height, caption->latent_width};
+    check(latents.shape() == expected && latents.dtype() == Dtype::kF32,
+          "transformer: latents are ", latents.shape(), " ", latents.dtype(), ", expected ",
+          expected, " F32");
+    if (is_controlled) check_control(*control, *caption);
+  }
   check(std::isfinite(t), "transformer: t is ", t, ", expected a number from 0 to 1");
 
-  const bool is_controlled = control != nullptr && control->scale != 0;
-  if (is_controlled) check_control(*control, caption);
-
+  const Batch batch(captions);
   const Step step{impl_->t_embedder(t * config.t_scale), between_blocks};
   const Tensor patches = patchify(latents, config.patch_size, impl_->compute);
   const Tensor embedded = pad_rows(impl_->x_embedder(patches, Dtype::kF32), impl_->x_pad_token);
-  const Tensor x = is_controlled ? impl_->run(embedded, caption, step, *control)
-                                 : impl_->run(embedded, caption, step);
-  return unpatchify(impl_->final_layer(x.slice(0, patches.dim(0)), step.adaln_input),
-                    config.patch_size, caption.latent_height, caption.latent_width);
+  const std::int64_t rows = patches.dim(0);
+  const Tensor x = is_controlled ? impl_->run(batch.repeat(embedded), batch, rows, step, *control)
+                                 : impl_->run(batch.repeat(embedded), batch, rows, step);
+  const Tensor tokens = impl_->final_layer(x, step.adaln_input);
+
+  std::vector<Tensor> outputs;
+  for (std::int64_t begin = 0; begin < tokens.dim(0); begin += rows) {
+    outputs.push_back(unpatchify(tokens.slice(begin, begin + rows), config.patch_size,
+                                 static_cast<int>(latents.dim(1)),
+                                 static_cast<int>(latents.dim(2))));
+  }
+  return outputs;
 }
 
-Tensor Transformer::Impl::run(Tensor x, const Caption& caption, const Step& step) const {
-  for (int i = 0; i < noise_refiner.size(); ++i) {
-    x = step.run(*noise_refiner[i], x, caption.image_rope);
+Tensor Transformer::Impl::run(Tensor x, const Batch& batch, std::int64_t kept,
+                              const Step& step) const {
+  for (int i = 0; i < noise_refiner.size(); ++i) x = step.run(*noise_refiner[i], x, batch.image());
+  x = batch.join(x);
+  for (int i = 0; i < layers.size(); ++i) {
+    x = step.run(*layers[i], x, batch.all(), kept_after(i, kept));
   }
-  x = concat(x, caption.refined);
-  for (int i = 0; i < layers.size(); ++i) x = step.run(*layers[i], x, caption.rope);
   return x;
 }
 
-Tensor Transformer::Impl::run(const Tensor& embedded, const Caption& caption, const Step& step,
-                              const Control& control) const {
+Tensor Transformer::Impl::run(const Tensor& embedded, const Batch& batch, std::int64_t kept,
+                              const Step& step, const Control& control) const {
   const Tensor scale = filled({config.dim}, control.scale);
-  auto [refined, hints] = refine(embedded, caption, step, control, scale);
-  Tensor x = concat(refined, caption.refined);
+  auto [refined, hints] = refine(embedded, batch, step, control, scale);
+  Tensor x = batch.join(refined);
   for (int i = 0; i < config.n_layers; ++i) {
-    x = step.run(*layers[i], x, caption.rope);
+    x = step.run(*layers[i], x, batch.all(), kept_after(i, kept));
     if (!hints.follow(i)) continue;
     const Tensor hint = hints.next();
     if (control.on_hint) control.on_hint(i, hint);
-    x = ops::add_gated(x, hint, scale);
+    x = ops::add_gated(x, batch.all().leading(hint, kept_after(i, kept)), scale);
   }
   return x;
 }
 
 std::pair<Tensor, ControlHints> Transformer::Impl::refine(const Tensor& embedded,
-                                                          const Caption& caption, const Step& step,
+                                                          const Batch& batch, const Step& step,
                                                           const Control& control,
                                                           const Tensor& scale) const {
-  ControlHints hints =
-      control.net.refiner_hints(control.context, embedded, caption.image_rope, step);
+  ControlHints hints = control.net.refiner_hints(batch.repeat(control.context.tokens), embedded,
+                                                 batch.image(), step);
   Tensor x = embedded;
   // What the control network goes on with. The transformer itself is not hinted at here, so from
   // the first hint on there are two streams.
@@ -222,13 +250,14 @@ std::pair<Tensor, ControlHints> Transformer::Impl::refine(const Tensor& embedded
   bool is_hinted = false;
   for (int i = 0; i < config.n_refiner_layers; ++i) {
     const auto block = noise_refiner[i];
-    x = step.run(*block, x, caption.image_rope);
-    hinted = is_hinted ? step.run(*block, hinted, caption.image_rope) : x;
+    x = step.run(*block, x, batch.image());
+    hinted = is_hinted ? step.run(*block, hinted, batch.image()) : x;
     if (!hints.follow(i)) continue;
     hinted = ops::add_gated(hinted, hints.next(), scale);
     is_hinted = true;
   }
-  return {x, control.net.layer_hints(hints.finish(), hinted, caption.refined, caption.rope, step)};
+  return {x, control.net.layer_hints(batch.join(hints.finish()), batch.join(hinted), batch.all(),
+                                     step)};
 }
 
 }  // namespace zimage

@@ -3,6 +3,8 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "io/json.h"
 #include "layers/weights.h"
@@ -38,7 +40,8 @@ struct Control {
   const ControlNet& net;
   const ControlContext& context;
   float scale = 1;  // of the hints; 0 leaves the network out
-  // Sees every hint that is added after a layer, before it is scaled: [tokens, dim] f32.
+  // Sees every hint that is added after a layer, before it is scaled: [rows of all captions, dim]
+  // f32.
   std::function<void(int layer, const Tensor& hint)> on_hint = {};
 };
 
@@ -65,6 +68,13 @@ class Transformer {
   Tensor operator()(const Tensor& latents, float t, const Caption& caption,
                     const std::function<void()>& between_blocks = {},
                     const Control* control = nullptr) const;
+
+  // A pass for several captions at once, prepared for the same latents: the rows of all go through
+  // the layers together, so that every weight is read once. One output per caption.
+  std::vector<Tensor> operator()(const Tensor& latents, float t,
+                                 std::span<const Caption* const> captions,
+                                 const std::function<void()>& between_blocks = {},
+                                 const Control* control = nullptr) const;
 
   // Stands for image tokens that are not there: [1, dim] f32.
   const Tensor& x_pad_token() const;

@@ -47,12 +47,12 @@ TransformerBlock::TransformerBlock(const WeightScope& weights, const Transformer
     : layers_(weights, config),
       modulation_(weights / "adaLN_modulation", config.adaln_dim(), config.dim) {}
 
-Tensor TransformerBlock::operator()(const Tensor& x, const ops::RopeTable& rope,
-                                    const Tensor& adaln_input) const {
+Tensor TransformerBlock::operator()(const Tensor& x, const Sequences& sequences,
+                                    const Tensor& adaln_input, std::int64_t kept) const {
   const auto [scale_msa, gate_msa, scale_mlp, gate_mlp] = modulation_(adaln_input);
   const auto& b = layers_;
-  const Tensor attn = b.attention(b.attention_norm1(x, scale_msa), rope);
-  const Tensor h = ops::add_gated(x, b.attention_norm2(attn), gate_msa);
+  const Tensor attn = b.attention(b.attention_norm1(x, scale_msa), sequences, kept);
+  const Tensor h = ops::add_gated(sequences.leading(x, kept), b.attention_norm2(attn), gate_msa);
 
   const Tensor ffn = b.feed_forward(b.ffn_norm1(h, scale_mlp));
   return ops::add_gated(h, b.ffn_norm2(ffn), gate_mlp);

@@ -36,8 +36,10 @@ class TransformerBlock {
  public:
   TransformerBlock(const WeightScope& weights, const TransformerConfig& config);
 
-  // x: [tokens, dim] f32; adaln_input: [1, adaln_dim] f32. Returns the shape and dtype of x.
-  Tensor operator()(const Tensor& x, const ops::RopeTable& rope, const Tensor& adaln_input) const;
+  // x: [rows of all sequences, dim] f32; adaln_input: [1, adaln_dim] f32. Returns the first `kept`
+  // rows of every sequence, [rows, dim] f32.
+  Tensor operator()(const Tensor& x, const Sequences& sequences, const Tensor& adaln_input,
+                    std::int64_t kept = kAllRows) const;
 
  private:
   BlockLayers layers_;

@@ -1,6 +1,5 @@
 # Everything comes from Debian 12 packages; scripts/setup.sh installs them.
 find_package(OpenMP REQUIRED COMPONENTS CXX)
-find_package(dnnl REQUIRED)           # libdnnl-dev: matmul and convolution
 find_package(nlohmann_json REQUIRED)  # nlohmann-json3-dev
 find_package(PNG REQUIRED)            # libpng-dev
 find_package(JPEG REQUIRED)           # libjpeg-dev

@@ -68,8 +68,8 @@ struct Sizes {
   std::int64_t rows, in, out;
 };
 
-// One row, odd numbers, just past the edges of tiles (2304 and 576 rows, 64 and 128 columns, 1024
-// channels).
+// One row, odd numbers, just past the edges of tiles (6 rows, 16 or 64 columns), blocks (64
+// columns, 1280 channels) and strips (2304 rows).
 constexpr Sizes kAwkward[] = {{1, 1, 1},      {1, 33, 7},     {2, 1, 129},   {3, 257, 1},
                               {31, 64, 128},  {33, 100, 127}, {65, 48, 300}, {577, 17, 130},
                               {40, 2051, 65}, {2305, 3, 5}};

@@ -260,7 +260,9 @@ TEST(VaeDecoder, HoldsThreeTensorsOfFullSizeAtItsPeak) {
     decoder(latents);
     const std::size_t pixels = 40 * 32 * 64;
     const std::size_t three = pixels * size_of(compute) * (2 * channels[1] + channels[0]);
-    EXPECT_LE(allocator::peak_bytes() - before, three * 9 / 8) << compute;  // sizes are rounded up
+    // Sizes are rounded up; convolutions hold a strip of windows and the columns of each thread.
+    const std::size_t strip = std::size_t{12} << 20;
+    EXPECT_LE(allocator::peak_bytes() - before, three * 9 / 8 + strip) << compute;
   }
 }
 
@@ -275,8 +277,9 @@ TEST(VaeEncoder, HoldsThreeTensorsOfFullSizeAtItsPeak) {
     encoder.moments(pixels);
     const std::size_t three = 3 * 40 * 32 * 64 * size_of(compute) *
                               static_cast<std::size_t>(model.config.block_out_channels[0]);
-    // Sizes are rounded up; the pixels in NHWC are still in the cache; convolutions take strips.
-    const std::size_t more = 3 * 40 * 32 * 64 * size_of(compute) + (std::size_t{1} << 20);
+    // Sizes are rounded up; the pixels in NHWC are still in the cache; convolutions hold a strip of
+    // windows and the columns of each thread.
+    const std::size_t more = 3 * 40 * 32 * 64 * size_of(compute) + (std::size_t{12} << 20);
     EXPECT_LE(allocator::peak_bytes() - before, (three + more) * 9 / 8) << compute;
   }
 }

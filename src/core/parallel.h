@@ -5,7 +5,7 @@
 
 namespace zimage {
 
-// The one thread pool (OpenMP's, which oneDNN uses as well).
+// The one thread pool (OpenMP's).
 
 int hardware_threads();       // processors in the affinity mask, capped by the cgroup's cpu.max
 int num_threads();            // what parallel_for uses; hardware_threads() at first

@@ -7,21 +7,19 @@
 #include "core/parallel.h"
 #include "cpu/kernels/cast.h"
 #include "cpu/kernels/softmax.h"
-#include "cpu/onednn.h"
+#include "cpu/matmul.h"
 #include "cpu/pieces.h"
 
 namespace zimage::cpu {
 namespace {
 
-using onednn::Epilogue;
-using onednn::PackedWeight;
-using onednn::Product;
-
-// Scores of a task, 192 x 512 in f32, share the L2 cache with a block of K or V.
-constexpr std::int64_t kQueryBlock = 192;
+// A task's scores, queries and output and a block's keys and values share the L2 cache.
+constexpr std::int64_t kQueryBlock = 96;
 constexpr std::int64_t kKeyBlock = 512;
-// Packed K and V held at a time, unless those of a single head need more.
+// Packed keys and values held at a time, unless those of a single head need more.
 constexpr std::int64_t kPackedBytes = std::int64_t{64} << 20;
+
+constexpr float kLog2E = 1.44269504f;
 
 // The pieces of [0, n): all of one length but the last.
 struct Blocks {
@@ -32,142 +30,195 @@ struct Blocks {
   std::int64_t count() const { return (n + length - 1) / length; }
   std::int64_t begin(std::int64_t i) const { return i * length; }
   std::int64_t size(std::int64_t i) const { return std::min(length, n - begin(i)); }
-  bool is_short(std::int64_t i) const { return size(i) < length; }
 };
 
-struct HeadBlock {
-  std::shared_ptr<const PackedWeight> k, v;
-};
+// Words of the n channels of two bf16 rows; zeros stand for the second where it is null.
+void pair_up(const void* first, const void* second, std::int64_t n, std::uint32_t* words) {
+  const auto* const low = static_cast<const std::uint16_t*>(first);
+  const auto* const high = static_cast<const std::uint16_t*>(second);
+  for (std::int64_t i = 0; i < n; ++i) {
+    words[i] = low[i] | (high == nullptr ? 0u : std::uint32_t{high[i]} << 16);
+  }
+}
+
+std::int64_t whole(std::int64_t n, std::int64_t unit) { return (n + unit - 1) / unit * unit; }
 
 class Attention {
  public:
   Attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale, bool is_causal,
-            Tensor& y, Dtype dtype)
+            Tensor& y, ProductKind kind)
       : q_(q),
         k_(k),
         v_(v),
         y_(y),
-        scale_(scale),
+        scale_(scale * kLog2E),
         is_causal_(is_causal),
-        dtype_(dtype),
+        kind_(kind),
+        per_word_(kind == ProductKind::kBf16 ? 2 : 1),
         dim_(q.dim(2)),
         heads_(q.dim(1)),
         kv_heads_(k.dim(1)),
-        queries_(q.dim(0), kQueryBlock, 16),
-        keys_(k.dim(0), kKeyBlock, 64) {
-    for (const bool short_rows : {false, true}) {
-      for (const bool short_keys : {false, true}) add_products(short_rows, short_keys);
-    }
-  }
+        queries_(q.dim(0), kQueryBlock, 6),
+        keys_(k.dim(0), kKeyBlock, 2),
+        panel_(product_kernels().panel_columns),
+        key_columns_(whole(keys_.length, panel_)),
+        dim_columns_(whole(dim_, panel_)) {}
 
   // Heads in groups, because a K or V packed once serves all blocks of queries.
   void run() {
-    const std::int64_t head_bytes = 2 * keys_.n * dim_ * static_cast<std::int64_t>(size_of(dtype_));
+    const std::int64_t head_bytes = keys_.count() * block_words() * 4;
     const std::int64_t group = std::clamp<std::int64_t>(kPackedBytes / head_bytes, 1, kv_heads_);
     const std::int64_t shared = heads_ / kv_heads_;
     for (std::int64_t first = 0; first < kv_heads_; first += group) {
       const std::int64_t kv_heads = std::min(group, kv_heads_ - first);
-      const std::vector<HeadBlock> packed = pack(first, kv_heads);
+      const Tensor packed = pack(first, kv_heads);
       parallel_for(kv_heads * shared * queries_.count(), [&](std::int64_t i) {
         const std::int64_t head = i / queries_.count();  // of this group
-        attend(first * shared + head, i % queries_.count(), &packed[head / shared * keys_.count()]);
+        attend(first * shared + head, i % queries_.count(),
+               words_at(packed, head / shared * keys_.count() * block_words()));
       });
     }
   }
 
  private:
-  struct Products {
-    Product scores, output;
-  };
+  // Of the packed keys, and of the values that follow them.
+  std::int64_t key_words() const { return key_columns_ * dim_ / per_word_; }
+  std::int64_t value_words() const { return dim_columns_ * whole(keys_.length, 2) / per_word_; }
+  std::int64_t block_words() const { return key_words() + value_words(); }
 
-  void add_products(bool short_rows, bool short_keys) {
-    const std::int64_t rows = queries_.size(short_rows ? queries_.count() - 1 : 0);
-    const std::int64_t keys = keys_.size(short_keys ? keys_.count() - 1 : 0);
-    products_.push_back({Product(rows, keys, dim_, dtype_, Epilogue::kStore),
-                         Product(rows, dim_, keys, dtype_, Epilogue::kAccumulate)});
+  static const std::uint32_t* words_at(const Tensor& x, std::int64_t word) {
+    return reinterpret_cast<const std::uint32_t*>(x.raw()) + word;
   }
 
-  const Products& products(std::int64_t query_block, std::int64_t key_block) const {
-    return products_[2 * queries_.is_short(query_block) + keys_.is_short(key_block)];
-  }
-
-  // [kv_heads, key blocks]
-  std::vector<HeadBlock> pack(std::int64_t first, std::int64_t kv_heads) const {
-    std::vector<HeadBlock> packed(kv_heads * keys_.count());
-    parallel_for(static_cast<std::int64_t>(packed.size()), [&](std::int64_t i) {
-      const std::int64_t block = i % keys_.count();
-      const std::int64_t head = first + i / keys_.count();
-      const std::int64_t stride = kv_heads_ * dim_;
-      const std::int64_t offset = (keys_.begin(block) * stride + head * dim_) *
-                                  static_cast<std::int64_t>(size_of(k_.dtype()));
-      const auto& [scores, output] = products(0, block);
-      packed[i].k =
-          scores.pack({.data = k_.raw() + offset, .dtype = k_.dtype(), .row_stride = stride});
-      packed[i].v = output.pack({.data = v_.raw() + offset,
-                                 .dtype = v_.dtype(),
-                                 .row_stride = 1,
-                                 .column_stride = stride});
+  // [kv_heads, key blocks, block_words()]
+  Tensor pack(std::int64_t first, std::int64_t kv_heads) const {
+    Tensor packed = empty({kv_heads, keys_.count(), block_words()}, Dtype::kI32);
+    parallel_for(kv_heads * keys_.count(), [&](std::int64_t i) {
+      auto* const to = reinterpret_cast<std::uint32_t*>(packed.raw()) + i * block_words();
+      pack_keys(first + i / keys_.count(), i % keys_.count(), to);
+      pack_values(first + i / keys_.count(), i % keys_.count(), to + key_words());
     });
     return packed;
   }
 
+  // Of a head's part of a row, in bytes.
+  std::int64_t offset(const Tensor& x, std::int64_t row, std::int64_t head) const {
+    return (row * x.dim(1) + head) * dim_ * static_cast<std::int64_t>(size_of(x.dtype()));
+  }
+  const std::byte* at(const Tensor& x, std::int64_t row, std::int64_t head) const {
+    return x.raw() + offset(x, row, head);
+  }
+
+  void pack_keys(std::int64_t head, std::int64_t block, std::uint32_t* to) const {
+    const auto& kernels = product_kernels();
+    const bool is_widened = k_.dtype() == Dtype::kBf16 && kind_ == ProductKind::kF32;
+    (is_widened ? kernels.pack_bf16_as_f32
+                : kernels.pack_words)({.source = at(k_, keys_.begin(block), head),
+                                       .stride = kv_heads_ * dim_ / per_word_,
+                                       .columns = keys_.size(block),
+                                       .words = dim_ / per_word_,
+                                       .panels = to});
+  }
+
+  void pack_values(std::int64_t head, std::int64_t block, std::uint32_t* to) const {
+    const std::int64_t keys = keys_.size(block), words = (keys + per_word_ - 1) / per_word_;
+    Tensor rows = empty({words, dim_}, Dtype::kI32);  // of words
+    auto* const row = reinterpret_cast<std::uint32_t*>(rows.raw());
+    for (std::int64_t i = 0; i < words; ++i) {
+      const std::int64_t key = keys_.begin(block) + i * per_word_;
+      if (kind_ == ProductKind::kF32) {
+        cast_kernels().cast(at(v_, key, head), v_.dtype(), row + i * dim_, Dtype::kF32, dim_);
+      } else {
+        const bool is_last = i * per_word_ + 1 == keys;
+        pair_up(at(v_, key, head), is_last ? nullptr : at(v_, key + 1, head), dim_, row + i * dim_);
+      }
+    }
+    product_kernels().pack_rows(
+        {.source = row, .stride = dim_, .columns = dim_, .words = words, .panels = to});
+  }
+
   Tensor load_queries(std::int64_t head, std::int64_t begin, std::int64_t rows) const {
-    Tensor block = empty({rows, dim_}, dtype_);
-    const std::int64_t size = static_cast<std::int64_t>(size_of(q_.dtype()));
+    const Dtype dtype = operand_dtype();
+    Tensor block = empty({rows, dim_}, dtype);
     for (std::int64_t i = 0; i < rows; ++i) {
-      cast_kernels().cast(q_.raw() + ((begin + i) * heads_ + head) * dim_ * size, q_.dtype(),
-                          block.slice(i, i + 1).raw(), dtype_, dim_);
+      cast_kernels().cast(at(q_, begin + i, head), q_.dtype(), block.slice(i, i + 1).raw(), dtype,
+                          dim_);
     }
     return block;
   }
 
-  void attend(std::int64_t head, std::int64_t query_block, const HeadBlock* packed) {
+  void attend(std::int64_t head, std::int64_t query_block, const std::uint32_t* packed) {
     const std::int64_t begin = queries_.begin(query_block), rows = queries_.size(query_block);
     const Tensor q = load_queries(head, begin, rows);
-    Tensor scores = empty({rows, keys_.length});
-    Tensor weights = dtype_ == Dtype::kF32 ? scores : empty({rows, keys_.length}, dtype_);
-    Tensor output = zeros({rows, dim_});
+    Tensor scores = empty({rows, key_columns_});
+    // Zeros, as a word may hold one key more than there are.
+    Tensor weights =
+        kind_ == ProductKind::kF32 ? scores : zeros({rows, key_columns_}, operand_dtype());
+    Tensor output = zeros({rows, dim_columns_});
     std::vector<float> largest(rows, -std::numeric_limits<float>::infinity()), sum(rows, 0.0f);
-
+    SoftmaxBlock block{.scores = scores.data<float>(),
+                       .weights = weights.raw(),
+                       .weights_dtype = operand_dtype(),
+                       .rows = rows,
+                       .keys = 0,
+                       .stride = key_columns_,
+                       .visible = keys_.n,
+                       .scale = scale_,
+                       .largest = largest.data(),
+                       .sum = sum.data(),
+                       .output = output.data<float>(),
+                       .dim = dim_,
+                       .output_stride = dim_columns_};
     const std::int64_t last_key = is_causal_ ? begin + rows : keys_.n;
     for (std::int64_t i = 0; i < keys_.count() && keys_.begin(i) < last_key; ++i) {
-      const auto& [score_product, output_product] = products(query_block, i);
-      score_product(q.raw(), *packed[i].k, nullptr, scores.data<float>());
-      softmax_kernels().block({.scores = scores.data<float>(),
-                               .weights = weights.raw(),
-                               .weights_dtype = dtype_,
-                               .rows = rows,
-                               .keys = keys_.size(i),
-                               .visible = is_causal_ ? begin + 1 - keys_.begin(i) : keys_.n,
-                               .scale = scale_,
-                               .largest = largest.data(),
-                               .sum = sum.data(),
-                               .output = output.data<float>(),
-                               .dim = dim_});
-      output_product(weights.raw(), *packed[i].v, nullptr, output.data<float>());
+      block.keys = keys_.size(i);
+      if (is_causal_) block.visible = begin + 1 - keys_.begin(i);
+      add_keys(q, packed + i * block_words(), block);
     }
-    const std::int64_t offset = (begin * heads_ + head) * dim_;
-    softmax_kernels().divide(output.data<float>(), sum.data(), rows, dim_,
-                             y_.raw() + offset * static_cast<std::int64_t>(size_of(y_.dtype())),
-                             y_.dtype(), heads_ * dim_);
+    softmax_kernels().divide(block, y_.raw() + offset(y_, begin, head), y_.dtype(), heads_ * dim_);
   }
+
+  void add_keys(const Tensor& q, const std::uint32_t* packed, const SoftmaxBlock& block) const {
+    const ProductKernel product = product_kernel(kind_);
+    product({.x = q.raw(),
+             .x_stride = dim_ / per_word_,
+             .rows = block.rows,
+             .words = dim_ / per_word_,
+             .panels = packed,
+             .columns = whole(block.keys, panel_),
+             .sums = block.scores,
+             .sums_stride = block.stride,
+             .is_accumulating = false});
+    softmax_kernels().block(block);
+    product({.x = block.weights,
+             .x_stride = block.stride / per_word_,
+             .rows = block.rows,
+             .words = (block.keys + per_word_ - 1) / per_word_,
+             .panels = packed + key_words(),
+             .columns = dim_columns_,
+             .sums = block.output,
+             .sums_stride = block.output_stride,
+             .is_accumulating = true});
+  }
+
+  Dtype operand_dtype() const { return kind_ == ProductKind::kBf16 ? Dtype::kBf16 : Dtype::kF32; }
 
   const Tensor &q_, &k_, &v_;
   Tensor& y_;
-  float scale_;
+  float scale_;  // of scores in base 2
   bool is_causal_;
-  Dtype dtype_;  // of the products' operands
+  ProductKind kind_;
+  std::int64_t per_word_;  // channels or keys
   std::int64_t dim_, heads_, kv_heads_;
   Blocks queries_, keys_;
-  std::vector<Products> products_;  // [short rows, short keys]
+  std::int64_t panel_, key_columns_, dim_columns_;
 };
 
 }  // namespace
 
 void attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale, bool is_causal,
                Tensor& y, Bf16Path path) {
-  const bool expands = q.dtype() == Dtype::kBf16 && path == Bf16Path::kExpand;
-  Attention(q, k, v, scale, is_causal, y, expands ? Dtype::kF32 : q.dtype()).run();
+  Attention(q, k, v, scale, is_causal, y, product_kind(q.dtype(), q.dim(2), path)).run();
 }
 
 }  // namespace zimage::cpu

@@ -12,7 +12,7 @@ void attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale, b
 
 inline void attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale,
                       bool is_causal, Tensor& y) {
-  attention(q, k, v, scale, is_causal, y, bf16_path(q.dim(0)));
+  attention(q, k, v, scale, is_causal, y, bf16_path());
 }
 
 }  // namespace zimage::cpu

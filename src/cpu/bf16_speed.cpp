@@ -20,15 +20,11 @@ bool dot_is_slower_than_f32() {
   return (d & kAvx512Fp16) != 0 && (d & kAmxBf16) == 0;
 }
 
-// Below, reading the weights takes most of the time, and f32 would be twice the bytes.
-constexpr long kRowsWorthExpanding = 32;
-
 }  // namespace
 
-Bf16Path bf16_path(long rows) {
+Bf16Path bf16_path() {
   static const bool dot_is_slow = dot_is_slower_than_f32();
-  if (!has_bf16_instructions()) return Bf16Path::kExpand;
-  return dot_is_slow && rows > kRowsWorthExpanding ? Bf16Path::kExpand : Bf16Path::kDot;
+  return has_bf16_instructions() && !dot_is_slow ? Bf16Path::kDot : Bf16Path::kExpand;
 }
 
 }  // namespace zimage::cpu

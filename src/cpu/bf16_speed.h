@@ -8,8 +8,8 @@ enum class Bf16Path {
   kExpand,  // to f32 in small pieces, then multiplied as f32
 };
 
-// The faster one for a product with this many rows, from what CPUID says: a measurement could turn
-// out differently from run to run, and with it the order of sums.
-Bf16Path bf16_path(long rows);
+// The faster one, from what CPUID says: a measurement could turn out differently from run to run,
+// and with it the order of sums.
+Bf16Path bf16_path();
 
 }  // namespace zimage::cpu

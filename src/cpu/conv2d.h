@@ -13,7 +13,7 @@ void conv2d(const ConvShape& shape, const Tensor& x, const Tensor& weight, const
 
 inline void conv2d(const ConvShape& shape, const Tensor& x, const Tensor& weight,
                    const Tensor& bias, Tensor& y) {
-  conv2d(shape, x, weight, bias, y, bf16_path(shape.out_height * shape.out_width));
+  conv2d(shape, x, weight, bias, y, bf16_path());
 }
 
 }  // namespace zimage::cpu

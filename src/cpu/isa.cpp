@@ -70,6 +70,14 @@ Isa current_isa() {
   return scope == kNoScope ? best_isa() : static_cast<Isa>(scope);
 }
 
+bool has_int8_instructions() {
+  static const bool has_vnni = [] {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (ecx >> 11 & 1) != 0;
+  }();
+  return has_vnni && current_isa() >= Isa::kAvx512;
+}
+
 IsaScope::IsaScope(Isa isa)
     : before_(g_scope.exchange(static_cast<int>(std::min(isa, best_isa())))) {}
 

@@ -11,7 +11,7 @@ enum class Isa : std::uint8_t {
   kScalar,  // any x86-64
   kAvx2,    // AVX2, FMA, F16C
   kAvx512,  // AVX-512 F, BW, VL, DQ
-  kBf16,    // AVX-512 BF16; the kernels of kernels/ are those of kAvx512
+  kBf16,    // AVX-512 BF16: one kernel more, otherwise those of kAvx512
 };
 
 std::string_view name_of(Isa isa);  // "scalar", "avx2", "avx512", "bf16"
@@ -27,6 +27,8 @@ Isa best_isa();
 Isa current_isa();  // best_isa(), unless an IsaScope lowers it
 
 inline bool has_bf16_instructions() { return current_isa() >= Isa::kBf16; }
+// AVX-512 VNNI, from kAvx512 on.
+bool has_int8_instructions();
 
 // Lowers current_isa() to `isa` (never above best_isa()) for its lifetime and for all threads: how
 // tests run every kernel. One at a time.

@@ -10,7 +10,7 @@ namespace zimage::cpu {
 void linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Bf16Path path);
 
 inline void linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y) {
-  linear(x, weight, bias, y, bf16_path(x.numel() / x.dim(-1)));
+  linear(x, weight, bias, y, bf16_path());
 }
 
 }  // namespace zimage::cpu

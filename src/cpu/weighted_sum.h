@@ -1,0 +1,38 @@
+#pragma once
+
+#include "core/tensor.h"
+#include "cpu/matmul.h"
+
+namespace zimage::cpu {
+
+// y = x * weight^T + bias of f32 or bf16, whatever rows x has.
+struct WeightedSum {
+  // weight: [out, in] of x's dtype, with any number of axes that make up `in`; bias: [out] f32 or
+  // undefined; y: [rows, out] f32 or bf16.
+  WeightedSum(const Tensor& weight, const Tensor& bias, Tensor& y, Bf16Path path);
+
+  // The words of n channels of x from `channel` on, which are a whole number of words.
+  using LoadRow =
+      std::function<void(std::int64_t row, std::int64_t channel, std::int64_t n, std::uint32_t* x)>;
+  // strip_rows as in Matmul.
+  void run(std::int64_t strip_rows, const LoadRow& load_row) const;
+
+  // Copies or widens n channels of x's dtype to words.
+  void to_words(const std::byte* x, std::int64_t n, std::uint32_t* words) const;
+
+  std::int64_t rows, in, out;
+  Dtype dtype;  // of x and the weight
+  ProductKind kind;
+  std::int64_t per_word;  // channels
+
+ private:
+  void load_columns(Range columns, Range words, std::uint32_t* panels) const;
+  void store(Range rows, Range columns, const float* sums, std::int64_t stride) const;
+
+  const std::byte* weight_;
+  const float* bias_;
+  std::byte* y_;
+  Dtype y_dtype_;
+};
+
+}  // namespace zimage::cpu

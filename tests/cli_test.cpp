@@ -80,6 +80,33 @@ TEST_F(CliTest, PrintsOneJsonRecord) {
   EXPECT_EQ(record.at("images")[1].at("path"), "a-2.png");
 }
 
+TEST_F(CliTest, SaysWhichUpdatesTheStepCacheComputed) {
+  const Result result = draw({"-p", "a cat", "-s", "5", "-g", "2", "--seed", "1", "-n", "2",
+                              "--step-cache-mask", "1101", "--json", "-o", "out.png"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("step cache: 3 of 4 updates computed, 1 reused: 1101"));
+  const auto record = nlohmann::json::parse(result.out);
+  EXPECT_EQ(record.at("step_cache"), "mask");
+  EXPECT_EQ(record.at("images")[1].at("computed_updates"), "1101");
+  const ImageMetadata metadata = read_image(work_ / "out-1.png").metadata;
+  EXPECT_THAT(metadata.parameters, HasSubstr("Step cache: mask, Computed updates: 1101, "));
+  EXPECT_EQ(nlohmann::json::parse(metadata.zimage_json).at("computed_updates"), "1101");
+  ASSERT_EQ(draw({"-p", "a cat", "-s", "5", "-g", "2", "--seed", "1", "-o", "plain.png"}).code, 0);
+  EXPECT_NE(read_image(work_ / "plain.png").image.pixels,
+            read_image(work_ / "out-1.png").image.pixels);
+  EXPECT_THAT(read_image(work_ / "plain.png").metadata.parameters,
+              testing::Not(HasSubstr("updates")));
+}
+
+TEST_F(CliTest, WarnsThatEasyCacheHasLittleToReuseInFewUpdates) {
+  const Result result =
+      draw({"-p", "a cat", "--step-cache", "easycache", "--seed", "1", "-o", "out.png"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("warning: --step-cache easycache: of 8 updates"));
+  EXPECT_THAT(read_image(work_ / "out.png").metadata.parameters,
+              HasSubstr("Step cache: easycache 0.2 from 0.15 to 0.95, Computed updates: 1"));
+}
+
 TEST_F(CliTest, WarnsThatANegativePromptCannotAct) {
   EXPECT_THAT(draw({"-p", "a", "--np", "b", "-s", "1", "-o", "a.png"}).err,
               HasSubstr("warning: the negative prompt has no effect at guidance 0"));
@@ -98,6 +125,17 @@ TEST_F(CliTest, RefusesWrongUsageWithTwo) {
       {{"-p", "a", "--guidance", "nan"}, "--guidance nan"},
       {{"-p", "a", "--guidance", "-0.5"}, "--guidance -0.5"},
       {{"-p", "a", "--cfg-truncation", "2"}, "--cfg-truncation 2"},
+      {{"-p", "a", "--step-cache", "on"}, "--step-cache on: expected off, mask or easycache"},
+      {{"-p", "a", "--step-cache", "mask"}, "--step-cache mask: expected --step-cache-mask"},
+      {{"-p", "a", "--step-cache-mask", "0111"}, "--step-cache-mask 0111: expected 1 first"},
+      {{"-p", "a", "--step-cache-mask", "1101"}, "--step-cache-mask 1101: 4 digits, expected 8"},
+      {{"-p", "a", "--step-cache-mask", "1", "--step-cache", "off"},
+       "--step-cache-mask: expected --step-cache mask with it"},
+      {{"-p", "a", "--step-cache-mask", "1", "--step-cache-threshold", "1"},
+       "--step-cache-threshold: expected --step-cache easycache with it"},
+      {{"-p", "a", "--step-cache-threshold", "0"}, "--step-cache-threshold 0: expected"},
+      {{"-p", "a", "--step-cache-threshold", "inf"}, "--step-cache-threshold inf"},
+      {{"-p", "a", "--step-cache-start", "0.95"}, "--step-cache-start 0.95: expected less than"},
       {{"-p", "a", "-W", "65"}, "--width 65: expected a multiple of 16"},
       {{"-p", "a", "-W", "48"}, "--width 48"},
       {{"-p", "a", "-H", "1040"}, "--height 1040"},  // the model's rope table ends at 1024

@@ -176,7 +176,6 @@ TEST(ControlNet, IsBitIdenticalForAnyNumberOfThreads) {
   }
 }
 
-// See transformer_test: sizes with more than 32 image tokens.
 TEST(ControlNet, HintsSeveralCaptionsInOnePassAsEachInItsOwn) {
   for (const char* name : kModels) {
     const Model model(name);

@@ -15,10 +15,19 @@ std::vector<float> turbo_sigmas(int steps, ScheduleKind kind = ScheduleKind::kTe
   return make_sigmas(SchedulerConfig{}, kind, steps, 0);
 }
 
-Denoiser constant(float value) {
-  return [value](const Tensor& latents, float) {
-    return tensor_of(latents.shape(), std::vector<float>(latents.numel(), value));
+// The same for every branch.
+Denoiser from(const std::function<Tensor(const Tensor& latents, float t)>& output) {
+  return [output](const Tensor& latents, float t, std::span<const Branch> branches) {
+    std::vector<Tensor> outputs;
+    for (std::size_t i = 0; i < branches.size(); ++i) outputs.push_back(output(latents, t));
+    return outputs;
   };
+}
+
+Denoiser constant(float value) {
+  return from([value](const Tensor& latents, float) {
+    return tensor_of(latents.shape(), std::vector<float>(latents.numel(), value));
+  });
 }
 
 TEST(CountUpdates, SkipsStepsThatMoveNothing) {
@@ -30,14 +39,15 @@ TEST(CountUpdates, SkipsStepsThatMoveNothing) {
 TEST(Denoise, CallsTheTransformerOncePerUpdateAtOneMinusSigma) {
   std::vector<float> times;
   int reported = 0;
-  DenoiseOptions options{.sigmas = turbo_sigmas(9), .on_step = [&](int step, int steps) {
-                           EXPECT_EQ(step, ++reported);
-                           EXPECT_EQ(steps, 8);
+  DenoiseOptions options{.sigmas = turbo_sigmas(9), .on_update = [&](const Update& update) {
+                           EXPECT_EQ(update.step, ++reported);
+                           EXPECT_EQ(update.steps, 8);
+                           EXPECT_FALSE(update.is_reused);
                          }};
-  options.positive = [&](const Tensor& latents, float t) {
+  options.denoiser = from([&](const Tensor& latents, float t) {
     times.push_back(t);
     return zeros(latents.shape());
-  };
+  });
   denoise(from_values({1, 1, 2}, {1, 2}), options);
   ASSERT_EQ(times.size(), 8u);
   EXPECT_EQ(times.front(), 0.0f);
@@ -49,22 +59,41 @@ TEST(Denoise, FollowsTheNegatedOutputFromSigmaOneToZero) {
   // A constant output v adds v over the whole way, whatever the schedule.
   for (const int steps : {1, 2, 9, 50}) {
     const Tensor latents = denoise(from_values({1, 1, 2}, {1, -2}),
-                                   {.sigmas = turbo_sigmas(steps), .positive = constant(3)});
+                                   {.sigmas = turbo_sigmas(steps), .denoiser = constant(3)});
     EXPECT_TRUE(all_close(latents, from_values({1, 1, 2}, {4, 1}), 1e-6));
   }
 }
 
 TEST(Denoise, GuidesOnlyWhereTruncationAllowsIt) {
-  int negative_calls = 0;
+  int guided_calls = 0;
   DenoiseOptions options{.sigmas = turbo_sigmas(9), .cfg = {.scale = 4, .truncation = 0.5}};
-  options.positive = constant(1);
-  options.negative = [&](const Tensor& latents, float t) {
-    EXPECT_LE(t, 0.5f);
-    ++negative_calls;
-    return zeros(latents.shape());
+  options.denoiser = [&](const Tensor& latents, float t, std::span<const Branch> branches) {
+    EXPECT_EQ(branches.size(), t <= 0.5f ? 2 : 1);
+    EXPECT_EQ(branches.front(), Branch::kPositive);
+    guided_calls += branches.size() == 2 ? 1 : 0;
+    return std::vector<Tensor>(branches.size(), zeros(latents.shape()));
   };
   denoise(zeros({1, 1, 2}), options);
-  EXPECT_EQ(negative_calls, 7);  // sigmas 1 to 0.503; the step at 0.3 is past the truncation
+  EXPECT_EQ(guided_calls, 7);  // sigmas 1 to 0.503; the step at 0.3 is past the truncation
+}
+
+TEST(Denoise, SaysWhichUpdatesWereReused) {
+  int calls = 0;
+  std::string updates;
+  DenoiseOptions options{
+      .sigmas = turbo_sigmas(5),
+      .cfg = {.scale = 4, .truncation = 0.2},
+      .step_cache = {.method = StepCache::kMask, .mask = "1010"},
+      .on_update = [&](const Update& update) { updates += update.is_reused ? '0' : '1'; }};
+  // Past the truncation the positive branch goes on alone, from the cache as well.
+  options.denoiser = [&](const Tensor& latents, float, std::span<const Branch> branches) {
+    EXPECT_EQ(branches.size(), ++calls == 1 ? 2 : 1);
+    return std::vector<Tensor>(branches.size(), from_values(latents.shape(), {3, 3}));
+  };
+  const Tensor latents = denoise(from_values({1, 1, 2}, {1, -2}), options);
+  EXPECT_EQ(updates, "1010");
+  EXPECT_EQ(calls, 2);
+  EXPECT_TRUE(all_close(latents, from_values({1, 1, 2}, {4, 1}), 1e-6));
 }
 
 TEST(Denoise, NamesTheStepOfTheFirstValueThatIsNotFinite) {
@@ -72,11 +101,11 @@ TEST(Denoise, NamesTheStepOfTheFirstValueThatIsNotFinite) {
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     DenoiseOptions options{.sigmas = turbo_sigmas(5)};
     int call = 0;
-    options.positive = [&](const Tensor& latents, float) {
+    options.denoiser = from([&](const Tensor& latents, float) {
       Tensor out = zeros(latents.shape());
       if (++call == 3) out.data<float>()[1] = bad;
       return out;
-    };
+    });
     EXPECT_THAT(error_of([&] {
                   return denoise(zeros({1, 1, 2}), options);
                 }),
@@ -86,13 +115,13 @@ TEST(Denoise, NamesTheStepOfTheFirstValueThatIsNotFinite) {
 
 TEST(Denoise, StopsWhenTheStepCallbackThrows) {
   int calls = 0;
-  DenoiseOptions options{.sigmas = turbo_sigmas(9), .on_step = [](int step, int) {
-                           if (step == 2) throw Cancelled("stop");
+  DenoiseOptions options{.sigmas = turbo_sigmas(9), .on_update = [](const Update& update) {
+                           if (update.step == 2) throw Cancelled("stop");
                          }};
-  options.positive = [&](const Tensor& latents, float) {
+  options.denoiser = from([&](const Tensor& latents, float) {
     ++calls;
     return zeros(latents.shape());
-  };
+  });
   EXPECT_THROW(denoise(zeros({1, 1, 2}), options), Cancelled);
   EXPECT_EQ(calls, 2);
 }

@@ -19,6 +19,7 @@ struct Setting {
   std::string name;
   bool has_image, has_control;
   ComputeDtype dtype;
+  float guidance = 0;
 };
 
 // Large enough for activations to count, of which the estimate is an upper bound.
@@ -39,6 +40,7 @@ std::uint64_t estimated(const Setting& setting, const GenerateOptions& options) 
        .width = kSide,
        .height = kSide,
        .tokens = options.max_sequence_length,
+       .prompts = setting.guidance > 0 ? 2 : 1,
        .has_image = setting.has_image || setting.has_control,
        .has_control = setting.has_control,
        .control_weight_bytes = 0})) {
@@ -51,7 +53,8 @@ TEST(Memory, EstimatesAreAboveWhatIsTakenAndNotFarFromIt) {
   for (const Setting& setting : {Setting{"text", false, false, ComputeDtype::kBf16},
                                  Setting{"text in f32", false, false, ComputeDtype::kF32},
                                  Setting{"image", true, false, ComputeDtype::kBf16},
-                                 Setting{"control", false, true, ComputeDtype::kBf16}}) {
+                                 Setting{"control", false, true, ComputeDtype::kBf16},
+                                 Setting{"guided", false, false, ComputeDtype::kBf16, 3}}) {
     SCOPED_TRACE(setting.name);
     PipelineOptions how{.dtype = setting.dtype};
     if (setting.has_control) how.model.controlnet = test_data("control/union-2.1.safetensors");
@@ -60,6 +63,7 @@ TEST(Memory, EstimatesAreAboveWhatIsTakenAndNotFarFromIt) {
     options.prompt = "a cat";
     options.width = options.height = kSide;
     options.steps = 2;
+    options.guidance_scale = setting.guidance;
     options.max_sequence_length = 32;
     if (setting.has_image) options.image = gray(kSide, kSide);
     if (setting.has_control) options.control.image = gray(kSide, kSide);

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
+#include <functional>
 #include <limits>
 
 #include "testing.h"
@@ -12,7 +14,7 @@ namespace {
 constexpr OptionLimits kLimits{
     .size_multiple = 16, .max_height = 8192, .max_width = 4096, .max_tokens = 1504};
 
-std::string refusal(void (*change)(GenerateOptions&)) {
+std::string refusal(const std::function<void(GenerateOptions&)>& change) {
   GenerateOptions options;
   change(options);
   return error_of([&] {
@@ -55,6 +57,29 @@ TEST(CheckOptions, RefusesEveryNumberOutOfRange) {
             "--num-images 0: expected 1 to 10000");
   EXPECT_EQ(refusal([](GenerateOptions& o) { o.max_sequence_length = 1505; }),
             "--max-sequence-length 1505: expected 16 to 1504");
+}
+
+TEST(CheckOptions, RefusesStepCacheSettingsThatDoNotFit) {
+  const auto easycache = [](double threshold, double start = 0, double end = 1) {
+    return refusal([=](GenerateOptions& o) {
+      o.step_cache = StepCache::kEasyCache;
+      o.step_cache_threshold = threshold;
+      o.step_cache_start = start;
+      o.step_cache_end = end;
+    });
+  };
+  EXPECT_EQ(easycache(0.01), "");
+  for (const double bad : {0.0, -1.0, 1001.0, std::nan(""), HUGE_VAL}) {
+    EXPECT_THAT(easycache(bad), testing::StartsWith(str("--step-cache-threshold ", bad, ": ")));
+  }
+  EXPECT_EQ(easycache(1, -0.1), "--step-cache-start -0.1: expected 0 to 1");
+  EXPECT_EQ(easycache(1, 0, 1.1), "--step-cache-end 1.1: expected 0 to 1");
+  EXPECT_EQ(easycache(1, 0.5, 0.5),
+            "--step-cache-start 0.5: expected less than --step-cache-end 0.5");
+  EXPECT_EQ(refusal([](GenerateOptions& o) { o.step_cache_mask = "11"; }),
+            "--step-cache-mask: expected --step-cache mask with it");
+  EXPECT_THAT(refusal([](GenerateOptions& o) { o.step_cache = StepCache::kMask; }),
+              testing::StartsWith("--step-cache mask: expected --step-cache-mask"));
 }
 
 TEST(CheckOptions, RefusesSeedsThatWouldWrapAround) {

@@ -105,16 +105,19 @@ int run(const Arguments& a, const OptionFlags& flags, const InputFlags& pictures
   options.on_progress = [&](const Progress& progress) { display.show(progress); };
   auto record = nlohmann::ordered_json::parse(record_json(options, name, pipeline.compute_dtype()));
   pictures.note_in(record);
-  pipeline.generate(options, [&](int i, const Image& image) {
+  pipeline.generate(options, [&](int i, const Image& image, const Drawing& how) {
     EncodeOptions encode{.quality = a.quality, .metadata = {}};
     if (!a.no_metadata) {
-      encode.metadata = metadata_of(options, i, name, pipeline.compute_dtype());
+      encode.metadata = metadata_of(options, i, how, name, pipeline.compute_dtype());
       encode.metadata.zimage_json = with_inputs(encode.metadata.zimage_json, pictures);
     }
     const std::string path = write_output(plan, i, image, encode).string();
     display.clear();
     const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
     record["images"].push_back({{"path", path}, {"seed", seed}});
+    if (options.step_cache != StepCache::kOff) {
+      record["images"].back()["computed_updates"] = how.updates;
+    }
     if (!a.json) std::cout << path << std::endl;
     if (!a.no_progress) {
       std::cerr << options.width << 'x' << options.height << ", seed " << seed << ", "

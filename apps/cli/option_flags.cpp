@@ -71,11 +71,20 @@ void parse(std::string_view name, const std::string& text, Rng& value) {
   }
 }
 
+void parse(std::string_view name, const std::string& text, StepCache& value) {
+  for (const StepCache method : {StepCache::kOff, StepCache::kMask, StepCache::kEasyCache}) {
+    value = method;
+    if (text == name_of(method)) return;
+  }
+  refuse(name, text, "off, mask or easycache");
+}
+
 template <class T>
 std::string type_name() {
   if constexpr (std::is_same_v<T, std::string>) return "TEXT";
   if constexpr (std::is_floating_point_v<T> || std::is_same_v<T, std::optional<double>>) return "F";
   if constexpr (std::is_same_v<T, Schedule>) return "terminal|literal";
+  if constexpr (std::is_same_v<T, StepCache>) return "off|mask|easycache";
   if constexpr (std::is_same_v<T, Rng>) return "torch|cuda";
   return "N";
 }
@@ -116,6 +125,24 @@ void OptionFlags::apply(GenerateOptions& options) const {
     }
   });
   if (is_given("cfg-normalization-factor")) options.cfg_normalization = true;
+  choose_step_cache(options);
+}
+
+// A setting of a method chooses the method, and does not stand beside another one.
+void OptionFlags::choose_step_cache(GenerateOptions& options) const {
+  for (const auto& [name, method] : {std::pair{"step-cache-mask", StepCache::kMask},
+                                     {"step-cache-threshold", StepCache::kEasyCache},
+                                     {"step-cache-start", StepCache::kEasyCache},
+                                     {"step-cache-end", StepCache::kEasyCache}}) {
+    if (!is_given(name)) continue;
+    if (options.step_cache == StepCache::kOff && !is_given("step-cache")) {
+      options.step_cache = method;
+    }
+    if (options.step_cache != method) {
+      throw UsageError("--" + std::string(name) + ": expected --step-cache " +
+                       std::string(name_of(method)) + " with it");
+    }
+  }
 }
 
 }  // namespace zimage::cli

@@ -24,6 +24,8 @@ class OptionFlags {
   void apply(GenerateOptions& options) const;
 
  private:
+  void choose_step_cache(GenerateOptions& options) const;
+
   std::map<std::string, std::string> given_;  // name -> text
 };
 

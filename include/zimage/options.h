@@ -8,7 +8,7 @@ namespace zimage {
 
 // Every option of a picture, once: the command line, its help and other front ends visit this list.
 // option(name, field, help) is called with fields of type std::string, int, float, double, bool,
-// std::uint64_t, std::optional<double>, Schedule and Rng. Pictures are not among them.
+// std::uint64_t, std::optional<double>, Schedule, StepCache and Rng. Pictures are not among them.
 template <class Options, class Visitor>
 void visit_options(Options& o, Visitor&& option) {
   option("prompt", o.prompt, "what to draw");
@@ -28,6 +28,17 @@ void visit_options(Options& o, Visitor&& option) {
   option("num-images", o.num_images, "number of pictures; picture i uses seed + i");
   option("max-sequence-length", o.max_sequence_length,
          "prompt tokens that are read, the chat template's included");
+  option("step-cache", o.step_cache,
+         "reuse outputs of the transformer at updates that a mask names or where little changes; "
+         "faster, at the cost of quality");
+  option("step-cache-mask", o.step_cache_mask,
+         "a digit for every update, 1 computed, 0 reused; sets --step-cache mask");
+  option("step-cache-threshold", o.step_cache_threshold,
+         "relative change up to which easycache reuses; sets --step-cache easycache");
+  option("step-cache-start", o.step_cache_start,
+         "share of the updates before which easycache computes all");
+  option("step-cache-end", o.step_cache_end,
+         "share of the updates after which easycache computes all");
   option("strength", o.strength,
          "with --image: share of the schedule that is drawn, 0 to 1; 0.6, with a mask 1");
   option("no-composite", o.no_composite,
@@ -41,7 +52,8 @@ void check_inputs(const GenerateOptions& options);
 // What stands for a strength that was not given.
 double strength_of(const GenerateOptions& options);
 
-std::string_view name_of(Schedule schedule);  // "terminal", "literal"
-std::string_view name_of(Rng rng);            // "torch", "cuda"
+std::string_view name_of(Schedule schedule);     // "terminal", "literal"
+std::string_view name_of(StepCache step_cache);  // "off", "mask", "easycache"
+std::string_view name_of(Rng rng);               // "torch", "cuda"
 
 }  // namespace zimage

@@ -24,6 +24,12 @@ enum class Rng {
   kTorch,  // torch's CPU generator
   kCuda,   // Philox, as torch draws on a CUDA device
 };
+// Updates that go without the transformer: what it gave earlier stands in. Each costs some quality.
+enum class StepCache {
+  kOff,
+  kMask,       // those that a mask names
+  kEasyCache,  // while the output is expected to have changed little (arXiv 2507.02860)
+};
 
 enum class Stage { kEncodingPrompt, kDenoising, kDecoding, kEncodingImage };
 
@@ -59,6 +65,12 @@ struct GenerateOptions {
   int num_images = 1;
   int max_sequence_length = 512;  // prompt tokens, chat template included
 
+  StepCache step_cache = StepCache::kOff;
+  std::string step_cache_mask = {};   // a digit per update, 1: computed, 0: reused; 1 first
+  double step_cache_threshold = 0.2;  // relative change up to which easycache reuses, above 0
+  double step_cache_start = 0.15;     // 0 to 1: the part of the updates where easycache reuses,
+  double step_cache_end = 0.95;       // start < end
+
   // Image to image: the picture, resized to width x height, is noised and drawn anew from there.
   std::optional<Image> image = {};
   // 0 to 1: the share of the schedule that is drawn. Not given: 0.6, with a mask 1.
@@ -79,6 +91,11 @@ struct PipelineOptions {
   ComputeDtype dtype = ComputeDtype::kAuto;
   int threads = 0;          // 0: all processors this process may use; in force during generate()
   ModelOptions model = {};  // how the model is found
+};
+
+// How a picture was drawn.
+struct Drawing {
+  std::string updates;  // a digit per update, 1: the transformer ran, 0: earlier outputs stood in
 };
 
 // Text to image. Components are resident one after the other; weights are mapped, not read.
@@ -110,7 +127,7 @@ class Pipeline {
   // range; Error for broken files, too little memory or a non-finite value, naming the place;
   // Cancelled.
   void generate(const GenerateOptions& options,
-                const std::function<void(int index, Image image)>& on_image);
+                const std::function<void(int index, Image image, const Drawing& how)>& on_image);
   std::vector<Image> generate(const GenerateOptions& options);
 
  private:

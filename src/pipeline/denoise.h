@@ -5,21 +5,23 @@
 
 #include "core/tensor.h"
 #include "pipeline/cfg.h"
+#include "pipeline/step_cache.h"
 
 namespace zimage {
 
-// The transformer with everything but latents and time bound to it. latents: [channels, h, w] f32;
-// t: 1 - sigma. Returns the negated velocity, same shape, f32.
-using Denoiser = std::function<Tensor(const Tensor& latents, float t)>;
+struct Update {
+  int step, steps;  // updates done and in all
+  bool is_reused;   // the transformer did not run, an earlier output stood in
+};
 
 struct DenoiseOptions {
   std::vector<float> sigmas;  // as make_sigmas returns them, or the end of that
   CfgOptions cfg = {};
-  Denoiser positive = {};
-  Denoiser negative = {};  // called only where cfg_scale_at() is above 0
+  Denoiser denoiser = {};  // called for the negative prompt only where cfg_scale_at() is above 0
+  StepCacheOptions step_cache = {};
   // What the latents become after an update that led to `sigma`; empty: they stay.
   std::function<Tensor(Tensor latents, float sigma)> keep = {};
-  std::function<void(int step, int steps)> on_step = {};  // after each update; throws to stop
+  std::function<void(const Update&)> on_update = {};  // throws to stop
 };
 
 // Updates that move the latents: steps between equal sigmas are skipped, as they change nothing.

@@ -8,7 +8,6 @@
 #include "io/json.h"
 #include "pipeline/control_context.h"
 #include "pipeline/denoise.h"
-#include "pipeline/memory.h"
 #include "pipeline/start.h"
 #include "zimage/options.h"
 
@@ -98,17 +97,30 @@ void LoadedModel::check_options(const GenerateOptions& options) const {
   for (const std::string& prompt : {options.prompt, options.negative_prompt}) {
     (void)encode_prompt(*tokenizer.tokenizer, prompt, options.max_sequence_length);
   }
-  check_memory({.snapshot = snapshot,
-                .compute = compute,
-                .text_encoder = text_encoder,
-                .transformer = transformer,
-                .vae = vae,
-                .width = options.width,
-                .height = options.height,
-                .tokens = options.max_sequence_length,
-                .has_image = options.image || options.control.any(),
-                .has_control = control.has_value(),
-                .control_weight_bytes = control ? converted_bytes(*control_files, compute) : 0});
+  if (options.step_cache == StepCache::kMask) {
+    check_step_cache_mask(options.step_cache_mask, count_updates(sigmas(options)));
+  }
+  check_memory(memory_request(options, 1));
+}
+
+int LoadedModel::prompts_per_pass(const GenerateOptions& options) const {
+  const bool is_guided = options.guidance_scale > 0;
+  return is_guided && is_enough(memory_request(options, 2), available_memory()) ? 2 : 1;
+}
+
+MemoryRequest LoadedModel::memory_request(const GenerateOptions& options, int prompts) const {
+  return {.snapshot = snapshot,
+          .compute = compute,
+          .text_encoder = text_encoder,
+          .transformer = transformer,
+          .vae = vae,
+          .width = options.width,
+          .height = options.height,
+          .tokens = options.max_sequence_length,
+          .prompts = prompts,
+          .has_image = options.image || options.control.any(),
+          .has_control = control.has_value(),
+          .control_weight_bytes = control ? converted_bytes(*control_files, compute) : 0};
 }
 
 }  // namespace zimage

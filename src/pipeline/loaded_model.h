@@ -8,6 +8,7 @@
 
 #include "models/control_files.h"
 #include "models/resolve.h"
+#include "pipeline/memory.h"
 #include "pipeline/option_limits.h"
 #include "scheduler/flow_match_euler.h"
 #include "text_encoder/text_encoder.h"
@@ -37,6 +38,8 @@ struct LoadedModel {
   std::vector<float> sigmas(const GenerateOptions& options) const;
   // Throws UsageError, and Error for a prompt that is no UTF-8 or too little memory.
   void check_options(const GenerateOptions& options) const;
+  // Prompts that the transformer takes in one pass: both of guidance, where memory allows it.
+  int prompts_per_pass(const GenerateOptions& options) const;
 
   Snapshot snapshot;
   Family family;
@@ -53,6 +56,7 @@ struct LoadedModel {
  private:
   void check_fit() const;
   void check_control(const ControlInputs& inputs) const;
+  MemoryRequest memory_request(const GenerateOptions& options, int prompts) const;
 };
 
 }  // namespace zimage

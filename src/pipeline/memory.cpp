@@ -109,6 +109,7 @@ std::vector<StageMemory> estimate_memory(const MemoryRequest& r) {
                     static_cast<std::uint64_t>(r.transformer.patch_size);
   const auto prompt = static_cast<std::uint64_t>(r.tokens);
   const std::uint64_t tokens = pixels / (unit * unit) + prompt + 64;  // both parts are padded to 32
+  const std::uint64_t rows = tokens * static_cast<std::uint64_t>(r.prompts);
   const auto stage = [&](const std::string& name, const std::string& component,
                          std::uint64_t tensor_bytes) {
     return StageMemory{name, converted_bytes(r, name, component), tensor_bytes};
@@ -120,10 +121,10 @@ std::vector<StageMemory> estimate_memory(const MemoryRequest& r) {
     stages.push_back(stage("vae encoder", "vae", vae_encoder_bytes(r.vae, pixels, element)));
   }
   stages.push_back(stage("transformer", "transformer",
-                         block_bytes(tokens, r.transformer.dim, r.transformer.ffn_dim(), element)));
+                         block_bytes(rows, r.transformer.dim, r.transformer.ffn_dim(), element)));
   if (r.has_control) {
     stages.back().weight_bytes += r.control_weight_bytes;
-    stages.back().tensor_bytes += control_bytes(tokens, r.transformer.dim);
+    stages.back().tensor_bytes += control_bytes(rows, r.transformer.dim);
   }
   stages.push_back(stage("vae", "vae", vae_bytes(r.vae, pixels, element)));
   return stages;
@@ -132,6 +133,12 @@ std::vector<StageMemory> estimate_memory(const MemoryRequest& r) {
 std::uint64_t available_memory() {
   const std::uint64_t kib = read_number("/proc/meminfo", "MemAvailable:");
   return std::min(kib == kUnknown ? kUnknown : kib * 1024, cgroup_memory());
+}
+
+bool is_enough(const MemoryRequest& request, std::uint64_t available) {
+  const auto stages = estimate_memory(request);
+  return std::all_of(stages.begin(), stages.end(),
+                     [&](const StageMemory& stage) { return stage.bytes() <= available; });
 }
 
 void check_memory(const MemoryRequest& request) {

@@ -19,6 +19,7 @@ struct MemoryRequest {
   const VaeConfig& vae;
   int width, height;                   // pixels
   int tokens;                          // of the longest prompt
+  int prompts = 1;                     // that the transformer sees in one pass
   bool has_image;                      // which the VAE encodes first
   bool has_control;                    // a control network runs beside the transformer
   std::uint64_t control_weight_bytes;  // of its weights that are converted
@@ -37,6 +38,9 @@ std::vector<StageMemory> estimate_memory(const MemoryRequest& request);
 // What this process may still take: MemAvailable, capped by the cgroup; the largest value if
 // unknown.
 std::uint64_t available_memory();
+
+// Whether every stage has what it needs.
+bool is_enough(const MemoryRequest& request, std::uint64_t available);
 
 // Throws Error naming the stage that needs more than is available.
 void check_memory(const MemoryRequest& request);

@@ -32,6 +32,12 @@ nlohmann::ordered_json record_of(const GenerateOptions& options, const std::stri
   return record;
 }
 
+std::string step_cache_text(const GenerateOptions& options) {
+  if (options.step_cache != StepCache::kEasyCache) return std::string(name_of(options.step_cache));
+  return str(name_of(options.step_cache), " ", options.step_cache_threshold, " from ",
+             options.step_cache_start, " to ", options.step_cache_end);
+}
+
 std::string dump(const nlohmann::ordered_json& record) {
   return record.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
@@ -43,8 +49,8 @@ std::string record_json(const GenerateOptions& options, const std::string& model
   return dump(record_of(options, model, dtype));
 }
 
-ImageMetadata metadata_of(const GenerateOptions& options, int index, const std::string& model,
-                          std::string_view dtype) {
+ImageMetadata metadata_of(const GenerateOptions& options, int index, const Drawing& how,
+                          const std::string& model, std::string_view dtype) {
   const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(index);
   Infotext info{.prompt = options.prompt,
                 .negative_prompt = options.guidance_scale > 0 ? options.negative_prompt : "",
@@ -63,10 +69,15 @@ ImageMetadata metadata_of(const GenerateOptions& options, int index, const std::
   if (options.image) add("Denoising strength", strength_of(options));
   if (options.mask) add("Inpaint", options.no_composite ? "decoded" : "composited");
   if (options.control.any()) add("Control scale", options.control.scale);
+  if (options.step_cache != StepCache::kOff) {
+    add("Step cache", step_cache_text(options));
+    add("Computed updates", how.updates);
+  }
   add("Version", "zimage " ZIMAGE_VERSION);
   nlohmann::ordered_json record = record_of(options, model, dtype);
   record["seed"] = seed;
   record["num_images"] = 1;
+  if (options.step_cache != StepCache::kOff) record["computed_updates"] = how.updates;
   return {.parameters = format_infotext(info), .zimage_json = dump(record)};
 }
 

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/check.h"
+#include "pipeline/step_cache.h"
 #include "zimage/options.h"
 
 namespace zimage {
@@ -16,6 +17,7 @@ constexpr int kMaxImages = 10000;
 constexpr int kMinTokens = 16;  // the chat template takes 8
 constexpr float kMaxGuidance = 1000;
 constexpr float kMaxControlScale = 100;
+constexpr double kMaxCacheThreshold = 1000;
 
 void check_size(std::string_view name, int value, int multiple, int largest) {
   const int smallest = (kMinSize + multiple - 1) / multiple * multiple;
@@ -45,6 +47,23 @@ void check_control(const ControlInputs& control) {
   if (control.inpaint_image) check_picture("inpaint-image", *control.inpaint_image);
   if (control.mask) check_picture("mask", *control.mask);
   check_range("control-scale", control.scale, 0.0f, kMaxControlScale);
+}
+
+// What does not depend on the number of updates.
+void check_step_cache(const GenerateOptions& options) {
+  const bool is_mask = options.step_cache == StepCache::kMask;
+  check_usage(is_mask || options.step_cache_mask.empty(),
+              "--step-cache-mask: expected --step-cache mask with it");
+  check_usage(!is_mask || !options.step_cache_mask.empty(),
+              "--step-cache mask: expected --step-cache-mask with it");
+  if (is_mask) check_step_cache_mask(options.step_cache_mask);
+  check_range("step-cache-threshold", options.step_cache_threshold,
+              std::numeric_limits<double>::min(), kMaxCacheThreshold);
+  check_range("step-cache-start", options.step_cache_start, 0.0, 1.0);
+  check_range("step-cache-end", options.step_cache_end, 0.0, 1.0);
+  check_usage(options.step_cache_start < options.step_cache_end, "--step-cache-start ",
+              options.step_cache_start, ": expected less than --step-cache-end ",
+              options.step_cache_end);
 }
 
 void check_pictures(const GenerateOptions& options) {
@@ -79,6 +98,7 @@ void check_options(const GenerateOptions& options, const OptionLimits& limits) {
 }
 
 void check_inputs(const GenerateOptions& options) {
+  check_step_cache(options);
   check_pictures(options);
   check_control(options.control);
 }
@@ -90,6 +110,15 @@ double strength_of(const GenerateOptions& options) {
 
 std::string_view name_of(Schedule schedule) {
   return schedule == Schedule::kLiteral ? "literal" : "terminal";
+}
+
+std::string_view name_of(StepCache step_cache) {
+  switch (step_cache) {
+    case StepCache::kOff: return "off";
+    case StepCache::kMask: return "mask";
+    case StepCache::kEasyCache: return "easycache";
+  }
+  return "";
 }
 
 std::string_view name_of(Rng rng) { return rng == Rng::kCuda ? "cuda" : "torch"; }

@@ -5,9 +5,11 @@
 
 #include "core/allocator.h"
 #include "core/check.h"
+#include "core/log.h"
 #include "core/parallel.h"
 #include "io/printable.h"
 #include "models/preset.h"
+#include "pipeline/denoise.h"
 #include "pipeline/loaded_model.h"
 #include "pipeline/stages.h"
 
@@ -19,6 +21,13 @@ std::optional<ControlFiles> resolve_control_of(const ModelOptions& options) {
   check_usage(options.control_file.empty(), "--control-file ", printable(options.control_file),
               ": expected --controlnet-weights with it");
   return {};
+}
+
+// Few updates leave nothing to learn the rate of change from, and little to save.
+void warn_of_step_cache(const GenerateOptions& options, int updates) {
+  constexpr int kWorthCaching = 10;
+  if (options.step_cache != StepCache::kEasyCache || updates >= kWorthCaching) return;
+  log_warning("--step-cache easycache: of ", updates, " updates few or none are reused");
 }
 
 }  // namespace
@@ -66,13 +75,15 @@ void Pipeline::check_options(const GenerateOptions& options) const {
   impl_->model.check_options(options);
 }
 
-void Pipeline::generate(const GenerateOptions& options,
-                        const std::function<void(int index, Image image)>& on_image) {
+void Pipeline::generate(
+    const GenerateOptions& options,
+    const std::function<void(int index, Image image, const Drawing& how)>& on_image) {
   // Whatever ends this, the memory goes back to the system.
   const std::unique_ptr<void, void (*)(void*)> trim_at_end(this, [](void*) { allocator::trim(); });
   const LoadedModel& model = impl_->model;
   set_num_threads(model.threads);
   model.check_options(options);
+  warn_of_step_cache(options, count_updates(model.sigmas(options)));
   check_weights(model, options);
   allocator::trim();
   Inputs inputs{.embeds = impl_->prompts.encode(model, options),
@@ -85,17 +96,17 @@ void Pipeline::generate(const GenerateOptions& options,
   allocator::trim();
 
   for (int i = 0; i < options.num_images; ++i) {
-    Tensor latents = draw_latents(model, options, i, inputs);
+    DrawnLatents drawn = draw_latents(model, options, i, inputs);
     allocator::trim();
-    Image image = decode(model, options, i, inputs, std::exchange(latents, {}));
+    Image image = decode(model, options, i, inputs, std::exchange(drawn.latents, {}));
     allocator::trim();
-    on_image(i, std::move(image));
+    on_image(i, std::move(image), drawn.how);
   }
 }
 
 std::vector<Image> Pipeline::generate(const GenerateOptions& options) {
   std::vector<Image> images;
-  generate(options, [&](int, Image image) { images.push_back(std::move(image)); });
+  generate(options, [&](int, Image image, const Drawing&) { images.push_back(std::move(image)); });
   return images;
 }
 

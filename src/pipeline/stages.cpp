@@ -1,6 +1,8 @@
 #include "pipeline/stages.h"
 
 #include <algorithm>
+#include <memory>
+#include <span>
 #include <utility>
 
 #include "core/check.h"
@@ -88,6 +90,51 @@ struct LoadedControl {
   ControlContext context;
   Control control;
 };
+
+// The transformer with the prompts of a picture bound to it, in the order of Branch.
+class Prompted {
+ public:
+  Prompted(const Transformer& transformer, const Control* control, const GenerateOptions& options,
+           int prompts_per_pass)
+      : transformer_(transformer),
+        control_(control),
+        options_(options),
+        prompts_per_pass_(static_cast<std::size_t>(prompts_per_pass)) {}
+
+  void add(const Tensor& embeds, int height, int width) {
+    captions_.push_back(transformer_.prepare(embeds, height, width));
+  }
+
+  std::vector<Tensor> operator()(const Tensor& latents, float t,
+                                 std::span<const Branch> branches) const {
+    std::vector<Tensor> outputs;
+    for (std::size_t i = 0; i < branches.size(); i += prompts_per_pass_) {
+      std::vector<const Transformer::Caption*> captions;
+      for (const Branch branch :
+           branches.subspan(i, std::min(prompts_per_pass_, branches.size() - i))) {
+        captions.push_back(captions_[static_cast<std::size_t>(branch)].get());
+      }
+      for (Tensor& output : transformer_(
+               latents, t, captions, [&] { throw_if_cancelled(options_); }, control_)) {
+        outputs.push_back(std::move(output));
+      }
+    }
+    return outputs;
+  }
+
+ private:
+  const Transformer& transformer_;
+  const Control* control_;
+  const GenerateOptions& options_;
+  std::size_t prompts_per_pass_;
+  std::vector<std::shared_ptr<const Transformer::Caption>> captions_;
+};
+
+void log_reuse(const std::string& updates) {
+  const auto reused = std::count(updates.begin(), updates.end(), '0');
+  log_info("step cache: ", updates.size() - static_cast<std::size_t>(reused), " of ",
+           updates.size(), " updates computed, ", reused, " reused: ", updates);
+}
 
 Start start(const LoadedModel& model, const GenerateOptions& options, int image,
             const std::optional<ImageSource>& source) {
@@ -184,46 +231,49 @@ Tensor encode_control(const LoadedModel& model, const GenerateOptions& options) 
                                        model.control->in_channels, options.width, options.height));
 }
 
-Tensor draw_latents(const LoadedModel& model, const GenerateOptions& options, int image,
-                    const Inputs& inputs) {
+DrawnLatents draw_latents(const LoadedModel& model, const GenerateOptions& options, int image,
+                          const Inputs& inputs) {
   Start from = start(model, options, image, inputs.image);
   Progress progress{.stage = Stage::kDenoising,
                     .image = image,
                     .images = options.num_images,
                     .steps = count_updates(from.sigmas)};
   report(options, progress);
+  const int prompts_per_pass = model.prompts_per_pass(options);
   const WeightMap weights = load_weights(model.snapshot, "transformer");
   const Transformer transformer(model.transformer, weights, model.compute);
   std::optional<LoadedControl> loaded;
   if (inputs.control.defined()) {
     loaded.emplace(model, inputs.control, transformer, options.control.scale);
   }
-  const auto height = static_cast<int>(from.latents.dim(1));
-  const auto width = static_cast<int>(from.latents.dim(2));
-  std::vector<Denoiser> branches;
-  for (const Tensor& embed : inputs.embeds) {
-    auto caption = transformer.prepare(embed, height, width);
-    branches.push_back([&, caption = std::move(caption)](const Tensor& x, float t) {
-      return transformer(
-          x, t, *caption, [&] { throw_if_cancelled(options); },
-          loaded ? &loaded->control : nullptr);
-    });
+  Prompted prompted(transformer, loaded ? &loaded->control : nullptr, options, prompts_per_pass);
+  for (const Tensor& embeds : inputs.embeds) {
+    prompted.add(embeds, static_cast<int>(from.latents.dim(1)),
+                 static_cast<int>(from.latents.dim(2)));
   }
-  return denoise(std::move(from.latents),
-                 {.sigmas = std::move(from.sigmas),
-                  .cfg = {.scale = options.guidance_scale,
-                          .truncation = options.cfg_truncation,
-                          .normalization = options.cfg_normalization,
-                          .normalization_factor = options.cfg_normalization_factor},
-                  .positive = branches.front(),
-                  .negative = branches.back(),
-                  .keep = std::move(from.keep),
-                  .on_step = [&](int step, int) {
-                    weights.check_intact();
-                    if (loaded) loaded->weights.check_intact();
-                    progress.step = step;
-                    report(options, progress);
-                  }});
+  Drawing how;
+  Tensor latents = denoise(std::move(from.latents),
+                           {.sigmas = std::move(from.sigmas),
+                            .cfg = {.scale = options.guidance_scale,
+                                    .truncation = options.cfg_truncation,
+                                    .normalization = options.cfg_normalization,
+                                    .normalization_factor = options.cfg_normalization_factor},
+                            .denoiser = prompted,
+                            .step_cache = {.method = options.step_cache,
+                                           .mask = options.step_cache_mask,
+                                           .threshold = options.step_cache_threshold,
+                                           .start = options.step_cache_start,
+                                           .end = options.step_cache_end},
+                            .keep = std::move(from.keep),
+                            .on_update = [&](const Update& update) {
+                              weights.check_intact();
+                              if (loaded) loaded->weights.check_intact();
+                              how.updates += update.is_reused ? '0' : '1';
+                              progress.step = update.step;
+                              report(options, progress);
+                            }});
+  if (options.step_cache != StepCache::kOff) log_reuse(how.updates);
+  return {std::move(latents), std::move(how)};
 }
 
 std::optional<KeptPixels> kept_pixels(const GenerateOptions& options) {

@@ -52,9 +52,13 @@ std::optional<ImageSource> encode_image(const LoadedModel& model, const Generate
 Tensor encode_control(const LoadedModel& model, const GenerateOptions& options);
 std::optional<KeptPixels> kept_pixels(const GenerateOptions& options);
 
-// Picture `image`, counted from 0. Returns its latents.
-Tensor draw_latents(const LoadedModel& model, const GenerateOptions& options, int image,
-                    const Inputs& inputs);
+struct DrawnLatents {
+  Tensor latents;
+  Drawing how;
+};
+// Picture `image`, counted from 0.
+DrawnLatents draw_latents(const LoadedModel& model, const GenerateOptions& options, int image,
+                          const Inputs& inputs);
 
 Image decode(const LoadedModel& model, const GenerateOptions& options, int image,
              const Inputs& inputs, Tensor latents);

@@ -104,7 +104,7 @@ TEST_F(CliTest, WarnsThatEasyCacheHasLittleToReuseInFewUpdates) {
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.err, HasSubstr("warning: --step-cache easycache: of 8 updates"));
   EXPECT_THAT(read_image(work_ / "out.png").metadata.parameters,
-              HasSubstr("Step cache: easycache 0.2 from 0.15 to 0.95, Computed updates: 1"));
+              HasSubstr("Step cache: easycache 0.05 from 0.15 to 0.95, Computed updates: 1"));
 }
 
 TEST_F(CliTest, WarnsThatANegativePromptCannotAct) {

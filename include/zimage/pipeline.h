@@ -66,10 +66,10 @@ struct GenerateOptions {
   int max_sequence_length = 512;  // prompt tokens, chat template included
 
   StepCache step_cache = StepCache::kOff;
-  std::string step_cache_mask = {};   // a digit per update, 1: computed, 0: reused; 1 first
-  double step_cache_threshold = 0.2;  // relative change up to which easycache reuses, above 0
-  double step_cache_start = 0.15;     // 0 to 1: the part of the updates where easycache reuses,
-  double step_cache_end = 0.95;       // start < end
+  std::string step_cache_mask = {};    // a digit per update, 1: computed, 0: reused; 1 first
+  double step_cache_threshold = 0.05;  // relative change up to which easycache reuses, above 0
+  double step_cache_start = 0.15;      // 0 to 1: the part of the updates where easycache reuses,
+  double step_cache_end = 0.95;        // start < end
 
   // Image to image: the picture, resized to width x height, is noised and drawn anew from there.
   std::optional<Image> image = {};

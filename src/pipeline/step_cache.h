@@ -23,8 +23,8 @@ using Denoiser = std::function<std::vector<Tensor>(const Tensor& latents, float 
 
 struct StepCacheOptions {
   StepCache method = StepCache::kOff;
-  std::string mask = {};   // kMask: a digit for every update, 1: computed, 0: reused
-  float threshold = 0.2f;  // kEasyCache: how much the output may have changed since it was computed
+  std::string mask = {};            // kMask: a digit for every update, 1: computed, 0: reused
+  double threshold = 0.05;          // kEasyCache: relative change since what is reused
   double start = 0.15, end = 0.95;  // kEasyCache: the part of the updates that may reuse
 };
 

@@ -14,6 +14,7 @@ AT_ONCE = 21  # pictures of one batch in diffusers
 class Preset:
     steps: int = 13
     guidance: float = 2.0
+    flags: tuple = ()  # further ones of the program
 
 
 @dataclass
@@ -66,6 +67,7 @@ def with_program(program, model, jobs, preset):
         command += ["-W", SIZE, "-H", SIZE, "-s", preset.steps, "-g", preset.guidance]
         if job.negative:
             command += ["--negative-prompt", job.negative]
+        command += preset.flags
         command += ["-o", job.path]
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
         if done.returncode:

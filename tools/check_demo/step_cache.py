@@ -1,0 +1,75 @@
+"""Measures what the step cache costs: the pictures of the check's prompts beside those without it.
+
+    python tools/check_demo/step_cache.py --model models/demo --out /tmp/step_cache \\
+        --program build/release/bin/zimage
+
+Prints for every setting the updates at which the transformer was run, the PSNR against the
+picture drawn without a cache (median and worst), and the share of pictures that show what was asked.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from draw import Preset, draw, jobs_of_check, prompts
+from judge import faults
+
+STEPS = 31  # 30 updates
+MASKS = {"every other": "11111" + "01" * 12 + "1", "one of three": "11111" + "001" * 8 + "1"}
+SETTINGS = {
+    "off": Preset(STEPS),
+    **{f"mask, {m}": Preset(STEPS, flags=("--step-cache-mask", MASKS[m])) for m in MASKS},
+    **{
+        f"easycache {t}": Preset(STEPS, flags=("--step-cache-threshold", t))
+        for t in (0.05, 0.1, 0.2, 0.4)
+    },
+    "no cache, 19 steps": Preset(19),
+    "no cache, 15 steps": Preset(15),
+    "no cache, 11 steps": Preset(11),
+}
+
+
+def pixels(path):
+    return np.asarray(Image.open(path).convert("RGB"), dtype=np.float64)
+
+
+def psnr(a, b):
+    error = np.mean((pixels(a) - pixels(b)) ** 2)
+    return 10 * np.log10(255**2 / error) if error else np.inf
+
+
+def computed_updates(path):
+    record = json.loads(Image.open(path).text["zimage"])
+    return record.get("computed_updates", "1" * (record["steps"] - 1)).count("1")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--program", required=True)
+    parser.add_argument("--count", type=int, default=70, help="prompts that are drawn")
+    args = parser.parse_args()
+
+    wanted = prompts()[: args.count]
+    plain = jobs_of_check(args.out / "off", [1], args.count)
+    for name, preset in SETTINGS.items():
+        jobs = jobs_of_check(args.out / name.replace(", ", "-").replace(" ", "-"), [1], args.count)
+        draw(args, jobs, preset)
+        right = sum(not faults(Image.open(job.path), entry) for job, entry in zip(jobs, wanted))
+        updates = np.mean([computed_updates(job.path) for job in jobs])
+        ratios = [psnr(a.path, b.path) for a, b in zip(plain, jobs)]
+        print(
+            f"{name}: {updates:.1f} updates computed, PSNR {np.median(ratios):.1f} dB "
+            f"(worst {min(ratios):.1f}), {right} of {len(jobs)} right",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -24,7 +24,7 @@ bool is_integer(ProductKind kind) {
   return kind == ProductKind::kInt16 || kind == ProductKind::kInt8;
 }
 
-// The operands of a word: of x (four bytes are unsigned there), or of a panel.
+// The operands of a word: of x, or of a panel, where four bytes are unsigned.
 std::vector<double> values_in(std::uint32_t word, ProductKind kind, bool is_x) {
   std::vector<double> values;
   const auto at = [&](int shift, std::uint32_t mask) { return word >> shift & mask; };
@@ -43,7 +43,7 @@ std::vector<double> values_in(std::uint32_t word, ProductKind kind, bool is_x) {
     case ProductKind::kInt8:
       for (const int shift : {0, 8, 16, 24}) {
         const auto byte = static_cast<std::uint8_t>(at(shift, 0xff));
-        values.push_back(is_x ? static_cast<double>(byte) : static_cast<std::int8_t>(byte));
+        values.push_back(is_x ? static_cast<std::int8_t>(byte) : static_cast<double>(byte));
       }
       break;
   }
@@ -199,6 +199,8 @@ TEST(Product, PacksColumnsOfAnyType) {
         return static_cast<std::uint16_t>(at[0]) | std::uint32_t{static_cast<std::uint16_t>(at[1])}
                                                        << 16;
       });
+      expect_packed(pack(kernels.pack_int8_as_uint8, stride), s,
+                    [&](auto c, auto w) { return source[c * stride + w] ^ 0x80808080u; });
       expect_packed(pack(kernels.pack_rows, s.columns + 1), s,
                     [&](auto c, auto w) { return source[w * (s.columns + 1) + c]; });
     }

@@ -40,6 +40,14 @@ struct Int8AsInt16 {
   }
 };
 
+struct Int8AsUInt8 {
+  using Element = std::uint32_t;
+  static constexpr std::int64_t kPerWord = 1;
+  static constexpr std::uint32_t kSigns = 0x80808080u;
+  static U32x load(const Element* p) { return load_words(p) ^ kSigns; }
+  static std::uint32_t word(const Element* p) { return *p ^ kSigns; }
+};
+
 template <class Source>
 void pack_square(const typename Source::Element* source, std::int64_t stride,
                  std::uint32_t* panel) {
@@ -105,6 +113,7 @@ const ProductKernels product_kernels = {.panel_columns = kPanelColumns,
                                         .pack_words = pack<Words>,
                                         .pack_bf16_as_f32 = pack<Bf16AsF32>,
                                         .pack_int8_as_int16 = pack<Int8AsInt16>,
+                                        .pack_int8_as_uint8 = pack<Int8AsUInt8>,
                                         .pack_rows = pack_rows};
 
 }  // namespace zimage::cpu::ZIMAGE_ISA

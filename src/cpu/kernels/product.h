@@ -12,7 +12,7 @@ enum class ProductKind : std::uint8_t {
   kF32,    // one f32
   kBf16,   // two bf16; needs AVX-512 BF16
   kInt16,  // two i16
-  kInt8,   // four bytes, unsigned in x and signed in the panels; needs AVX-512 VNNI
+  kInt8,   // four bytes, signed in x and unsigned in the panels; needs AVX-512 VNNI
 };
 
 // sums[r, c] = sum over w of x[r, w] . panels[w, c], for each word the sum of its products. Every
@@ -43,9 +43,10 @@ using PackKernel = void (*)(const PackArgs& args);
 struct ProductKernels {
   std::int64_t panel_columns;
   ProductKernel f32, int16;
-  // Of source elements that are words (f32, pairs of bf16, four int8; stride in words), of bf16
-  // that become f32, and of pairs of int8 that become i16.
-  PackKernel pack_words, pack_bf16_as_f32, pack_int8_as_int16;
+  // Of source elements that are words (f32 or pairs of bf16), of bf16 that become f32, of pairs of
+  // int8 that become i16, and of words of four int8 to which 128 is added. The stride is in
+  // elements: words, bf16, int8 and words.
+  PackKernel pack_words, pack_bf16_as_f32, pack_int8_as_int16, pack_int8_as_uint8;
   // The source holds one row of `columns` words for every word of the panels, not columns.
   PackKernel pack_rows;
 };

@@ -1,0 +1,83 @@
+#include "ops/int8.h"
+
+#include "core/check.h"
+#include "cpu/int8.h"
+#include "ops/check_dtype.h"
+
+namespace zimage::ops {
+namespace {
+
+constexpr int kLongestRotation = 256;
+
+bool is_power_of_four(int n) {
+  for (; n > 1 && n % 4 == 0; n /= 4) {
+  }
+  return n == 1;
+}
+
+void check_rotation(std::string_view op, std::int64_t in, int rotation) {
+  check(in > 0 && in % 4 == 0, op, ": rows of ", in, " channels, expected a multiple of 4");
+  check(is_power_of_four(rotation) && in % rotation == 0, op, ": a rotation of ", rotation,
+        ", expected a power of 4 that divides the ", in, " channels");
+}
+
+void check_weight(std::string_view op, const Int8Matrix& w) {
+  check(w.values.rank() == 2 && w.values.dtype() == Dtype::kI8, op, ": weight is ",
+        w.values.shape(), " ", w.values.dtype(), ", expected [out, in] I8");
+  check(w.scales.shape() == Shape{w.values.dim(0)} && w.scales.dtype() == Dtype::kF32, op,
+        ": scales are ", w.scales.shape(), " ", w.scales.dtype(), ", expected [", w.values.dim(0),
+        "] F32");
+  check_rotation(op, w.values.dim(1), w.rotation);
+}
+
+}  // namespace
+
+int int8_rotation(std::int64_t channels) {
+  int rotation = kLongestRotation;
+  while (channels % rotation != 0) rotation /= 4;
+  return rotation;
+}
+
+Int8Matrix quantize_int8(const Tensor& weight, int rotation) {
+  check_computable("quantize_int8", "weight", weight.dtype());
+  check(weight.rank() == 2, "quantize_int8: weight is ", weight.shape(), ", expected [out, in]");
+  check_rotation("quantize_int8", weight.dim(1), rotation);
+
+  Int8Matrix result{.values = empty(weight.shape(), Dtype::kI8),
+                    .scales = empty({weight.dim(0)}),
+                    .rotation = rotation};
+  cpu::quantize_int8(weight, rotation, result.values, result.scales);
+  return result;
+}
+
+Tensor dequantize(const Int8Matrix& weight, Dtype dtype) {
+  check_weight("dequantize", weight);
+  check_computable("dequantize", "the result", dtype);
+
+  Tensor y = empty(weight.shape(), dtype);
+  cpu::dequantize_int8(weight.values, weight.scales, weight.rotation, y);
+  return y;
+}
+
+Tensor linear(const Tensor& x, const Int8Matrix& weight, const Tensor& bias, Dtype out_dtype) {
+  check_weight("linear", weight);
+  check_computable("linear", "x", x.dtype());
+  check_computable("linear", "the result", out_dtype);
+  check(x.rank() > 0 && x.dim(-1) == weight.values.dim(1), "linear: weight ", weight.shape(),
+        " does not fit x ", x.shape());
+  const std::int64_t out = weight.values.dim(0);
+  if (bias.defined()) {
+    check(bias.shape() == Shape{out} && bias.dtype() == Dtype::kF32, "linear: bias is ",
+          bias.shape(), " ", bias.dtype(), ", expected [", out, "] F32");
+  }
+
+  Shape shape = x.shape();
+  shape[-1] = out;
+  Tensor y = empty(shape, out_dtype);
+  if (y.numel() > 0) {
+    cpu::linear_int8(x, weight.values, weight.scales, weight.rotation, bias, y);
+  }
+  return y;
+}
+
+}  // namespace zimage::ops

@@ -1,6 +1,8 @@
 // Models that are files: the same picture as from the snapshot that they were made of.
 #include <gmock/gmock.h>
 
+#include <cmath>
+#include <cstring>
 #include <fstream>
 
 #include "io/safetensors.h"
@@ -11,6 +13,7 @@
 #include "ops/elementwise.h"
 #include "testing.h"
 #include "zimage/pipeline.h"
+#include "zimage/quantize.h"
 
 namespace zimage {
 namespace {
@@ -100,8 +103,7 @@ Tensors prefixed(const std::string& component, const std::string& prefix) {
   return result;
 }
 
-Image draw(const std::string& model, const ModelOptions& how = {}) {
-  Pipeline pipeline(model, {.dtype = ComputeDtype::kF32, .threads = 1, .model = how});
+Image draw(Pipeline& pipeline) {
   GenerateOptions options = pipeline.defaults();
   options.prompt = "a red circle";
   options.width = options.height = 64;
@@ -110,11 +112,22 @@ Image draw(const std::string& model, const ModelOptions& how = {}) {
   return pipeline.generate(options).front();
 }
 
+Image draw(const std::string& model, const ModelOptions& how = {}) {
+  Pipeline pipeline(model, {.dtype = ComputeDtype::kF32, .threads = 1, .model = how});
+  return draw(pipeline);
+}
+
 class CheckpointTest : public testing::Test {
  protected:
   std::string save(const std::string& name, const Tensors& tensors) {
     save_safetensors(dir_ / name, tensors);
     return (dir_ / name).string();
+  }
+  // A transformer that quantize_int8() wrote.
+  std::string quantised(const std::vector<std::string>& keep) {
+    const std::string file = (dir_ / "int8.safetensors").string();
+    quantize_int8(snapshot().string(), file, {.keep = keep});
+    return file;
   }
   ModelOptions base() const { return {.weights_variant = "", .base_model = snapshot().string()}; }
 
@@ -177,6 +190,66 @@ TEST_F(CheckpointTest, ScaledEightBitFloatsAreMultipliedBack) {
       (WeightScope(weights, Dtype::kF32) / "layers.0.feed_forward.w1").matrix("weight", shape);
   EXPECT_EQ(values_of(w), std::vector<float>(static_cast<std::size_t>(w.numel()), 0.25f));
   EXPECT_NE(draw(file, base()).pixels.size(), 0u);
+}
+
+TEST_F(CheckpointTest, EightBitsFromAFileDrawWhatQuantisingDraws) {
+  const auto draw_int8 = [](const ModelOptions& model, ComputeDtype dtype) {
+    Pipeline pipeline(snapshot().string(), {.dtype = dtype, .model = model});
+    EXPECT_EQ(pipeline.compute_dtype(), "int8");
+    return draw(pipeline).pixels;
+  };
+  const auto expected = draw_int8({}, ComputeDtype::kInt8);
+  ModelOptions from_file;
+  from_file.transformer = quantised({});
+  EXPECT_EQ(draw_int8(from_file, ComputeDtype::kAuto), expected);
+  EXPECT_EQ(draw_int8(from_file, ComputeDtype::kInt8), expected);
+  Pipeline dense(snapshot().string(), {.dtype = ComputeDtype::kBf16, .model = from_file});
+  EXPECT_EQ(dense.compute_dtype(), "bf16");
+  EXPECT_NE(draw(dense).pixels.size(), 0u);
+}
+
+TEST_F(CheckpointTest, AnEightBitFileHasComfysNamesAndParts) {
+  const SafetensorsFile file = SafetensorsFile::open(quantised({"layers.1"}));
+  const auto& tensors = file.tensors();
+  const Tensor& qkv = tensors.at("layers.0.attention.qkv.weight");
+  EXPECT_EQ(qkv.dtype(), Dtype::kI8);
+  EXPECT_EQ(tensors.at("layers.0.attention.qkv.weight_scale").shape(), (Shape{qkv.dim(0), 1}));
+  const Tensor& marker = tensors.at("layers.0.attention.qkv.comfy_quant");
+  const std::string text(reinterpret_cast<const char*>(marker.raw()), marker.bytes());
+  EXPECT_THAT(text, HasSubstr(R"("format": "int8_tensorwise", "convrot": true)"));
+  EXPECT_EQ(tensors.at("layers.1.attention.qkv.weight").dtype(), Dtype::kBf16);
+  EXPECT_EQ(tensors.at("noise_refiner.0.feed_forward.w1.weight").dtype(), Dtype::kBf16);
+  EXPECT_TRUE(tensors.contains("final_layer.linear.weight"));
+}
+
+TEST_F(CheckpointTest, RefusesEightBitsThatItCannotTell) {
+  const Tensors good = [&] {
+    const SafetensorsFile file = SafetensorsFile::open(quantised({}));
+    return file.tensors();
+  }();
+  const std::string w1 = "layers.0.feed_forward.w1.";
+  const auto error = [&](const std::string& part, const Tensor& tensor) {
+    Tensors tensors = good;
+    tensors[w1 + part] = tensor;
+    if (!tensor.defined()) tensors.erase(w1 + part);
+    return error_of([&] { draw(save("bad.safetensors", tensors), base()); });
+  };
+  const auto text = [](std::string_view json) {
+    Tensor bytes = empty({static_cast<std::int64_t>(json.size())}, Dtype::kU8);
+    std::memcpy(bytes.raw(), json.data(), json.size());
+    return bytes;
+  };
+  EXPECT_THAT(error("comfy_quant", {}), HasSubstr("without a comfy_quant tensor"));
+  EXPECT_THAT(error("comfy_quant", text("{")), HasSubstr("comfy_quant of layers.0"));
+  EXPECT_THAT(error("comfy_quant", text(R"({"format": "nvfp4"})")),
+              HasSubstr("format is nvfp4, expected int8_tensorwise"));
+  EXPECT_THAT(error("comfy_quant", text(R"({"format": "int8_tensorwise", "convrot": true,
+                                            "convrot_groupsize": 3})")),
+              HasSubstr("a convrot_groupsize of 3"));
+  EXPECT_THAT(error("weight_scale", {}), HasSubstr("without a weight_scale"));
+  EXPECT_THAT(error("weight_scale", zeros({3})), HasSubstr("expected one number or"));
+  EXPECT_THAT(error("weight_scale", from_values({1}, {NAN})),
+              HasSubstr("expected a finite number"));
 }
 
 TEST_F(CheckpointTest, SaysWhatAFileIsInstead) {

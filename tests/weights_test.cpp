@@ -153,5 +153,45 @@ TEST(WeightScope, RefusesIntegersNamingTheTensor) {
       "transformer: tensor layers.0.w is I8, expected floating-point numbers");
 }
 
+// What the product with a unit row per channel gives: the weight's columns.
+std::vector<float> product_of(const WeightMatrix& weight, std::int64_t in) {
+  Tensor unit = zeros({in, in});
+  for (std::int64_t i = 0; i < in; ++i) unit.data<float>()[i * in + i] = 1;
+  return values_of(weight.product(unit, {}, Dtype::kF32));
+}
+
+TEST(WeightScope, QuantisesTheProductWeightsThatThePolicyNames) {
+  WeightMap map("transformer");
+  map.add("layers.0.w1.weight", random_normal({8, 16}, Dtype::kBf16, 1));
+  map.add("layers.0.w2.weight", random_normal({8, 16}, Dtype::kBf16, 2));
+  map.add("layers.0.odd.weight", random_normal({8, 6}, Dtype::kBf16, 3));
+  map.set_int8({.uses_stored = true,
+                .quantizes = [](const std::string& name) { return name != "layers.0.w2.weight"; }});
+  const WeightScope layer = WeightScope(map, Dtype::kBf16) / "layers" / "0";
+  const WeightMatrix w1 = (layer / "w1").product_weight("weight", {8, 16});
+  ASSERT_NE(w1.int8(), nullptr);
+  EXPECT_EQ(w1.int8()->rotation, 16);
+  EXPECT_EQ((layer / "w2").product_weight("weight", {8, 16}).int8(), nullptr);
+  EXPECT_EQ((layer / "odd").product_weight("weight", {8, 6}).int8(), nullptr);
+  EXPECT_EQ((layer / "w1").matrix("weight", {8, 16}).dtype(), Dtype::kBf16);
+}
+
+TEST(WeightScope, UsesStoredEightBitsOrGivesThemBack) {
+  const Tensor dense = random_normal({8, 16}, Dtype::kF32, 4);
+  const auto int8 = ops::quantize_int8(dense, 16);
+  for (const bool uses_stored : {false, true}) {
+    WeightMap map("transformer");
+    map.add_int8("w.weight", int8);
+    map.set_int8({.uses_stored = uses_stored});
+    const WeightScope scope = WeightScope(map, Dtype::kF32) / "w";
+    const WeightMatrix weight = scope.product_weight("weight", {8, 16});
+    EXPECT_EQ(weight.int8() != nullptr, uses_stored);
+    EXPECT_EQ(product_of(weight, 16).size(), 128u);
+    EXPECT_EQ(values_of(scope.matrix("weight", {8, 16})),
+              values_of(ops::dequantize(int8, Dtype::kF32)));
+    EXPECT_GE(scope.resident_bytes(), uses_stored ? 128u + 32u : 512u);
+  }
+}
+
 }  // namespace
 }  // namespace zimage

@@ -14,5 +14,6 @@ int preprocess(int argc, char** argv);
 int download(int argc, char** argv);
 int models(int argc, char** argv);
 int inspect(int argc, char** argv);
+int quantize(int argc, char** argv);
 
 }  // namespace zimage::cli

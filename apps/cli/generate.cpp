@@ -23,6 +23,7 @@ namespace {
 
 struct Arguments {
   std::string output, dtype = "auto", prompt;
+  std::vector<std::string> int8_keep;
   int threads = 0, quality = 95;
   bool no_metadata = false, no_progress = false, json = false;
 };
@@ -35,9 +36,15 @@ void add_flags(CLI::App& app, Arguments& a) {
   app.add_option("--quality", a.quality, "of JPEG and WebP, 1 to 100")
       ->type_name("N")
       ->check(CLI::Range(1, 100));
-  app.add_option("--dtype", a.dtype, "compute type; auto is bf16")
-      ->type_name("auto|f32|bf16")
-      ->check(CLI::IsMember({"auto", "f32", "bf16"}));
+  app.add_option("--dtype", a.dtype,
+                 "compute type; auto is bf16, and int8 for weights that the file has so")
+      ->type_name("auto|f32|bf16|int8")
+      ->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}));
+  app.add_option("--int8-keep", a.int8_keep,
+                 "with --dtype int8: weights that stay in bf16, by a part of their names "
+                 "(layers.0, feed_forward.w2)")
+      ->type_name("NAME,...")
+      ->delimiter(',');
   app.add_option("-t,--threads", a.threads, "all processors of this process when not given")
       ->type_name("N")
       ->check(CLI::Range(1, 1024));
@@ -51,6 +58,8 @@ PipelineOptions pipeline_options(const Arguments& a) {
   options.threads = a.threads;
   if (a.dtype == "f32") options.dtype = ComputeDtype::kF32;
   if (a.dtype == "bf16") options.dtype = ComputeDtype::kBf16;
+  if (a.dtype == "int8") options.dtype = ComputeDtype::kInt8;
+  options.int8_keep = a.int8_keep;
   return options;
 }
 

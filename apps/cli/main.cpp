@@ -19,13 +19,14 @@ struct Command {
   int (*run)(int argc, char** argv);
 };
 
-constexpr std::array<Command, 6> kCommands{
+constexpr std::array<Command, 7> kCommands{
     {{"generate", "text to image, image to image, inpainting", generate},
      {"control", "steered by edges, depth, a pose, or a picture to repaint", control},
      {"preprocess", "makes a control map of a photo", preprocess},
      {"models", "the known models and those in the cache", models},
      {"download", "fetch a model from the hub", download},
-     {"inspect", "what a folder or file of weights is", inspect}}};
+     {"inspect", "what a folder or file of weights is", inspect},
+     {"quantize", "writes a transformer with weights of eight bits", quantize}}};
 
 void print_help() {
   std::cout << "zimage " ZIMAGE_VERSION

@@ -71,6 +71,14 @@ void ProgressDisplay::draw_bar(const Progress& p) {
   has_bar_ = true;
 }
 
+void ProgressDisplay::show(const char* what, int done, int all) {
+  if (!is_enabled_ || !is_terminal_) return;
+  const std::lock_guard lock(mutex_);
+  std::fprintf(stderr, "\r\033[K%s  %d/%d", what, done, all);
+  std::fflush(stderr);
+  has_bar_ = true;
+}
+
 void ProgressDisplay::show(const Progress& p) {
   if (!is_enabled_) return;
   const std::lock_guard lock(mutex_);

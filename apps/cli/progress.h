@@ -16,8 +16,9 @@ class ProgressDisplay {
   ~ProgressDisplay() { clear(); }
   void show(const Progress& progress);
   void show(const DownloadProgress& progress);
-  void print(const std::string& line);  // above the bar
-  void note(const std::string& line) {  // what --no-progress hides
+  void show(const char* what, int done, int all);  // on a terminal only
+  void print(const std::string& line);             // above the bar
+  void note(const std::string& line) {             // what --no-progress hides
     if (is_enabled_) print(line);
   }
   void clear();

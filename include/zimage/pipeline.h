@@ -15,7 +15,12 @@
 
 namespace zimage {
 
-enum class ComputeDtype { kAuto, kF32, kBf16 };  // kAuto: bf16
+enum class ComputeDtype {
+  kAuto,  // bf16, and int8 for the weights that the file has so
+  kF32,
+  kBf16,
+  kInt8,  // bf16, and int8 for the products in the transformer's main layers
+};
 enum class Schedule {
   kTerminal,  // diffusers <= 0.38: `steps` points ending at sigma 0, steps - 1 updates
   kLiteral,   // diffusers >= 0.39: `steps` updates
@@ -89,6 +94,8 @@ struct GenerateOptions {
 
 struct PipelineOptions {
   ComputeDtype dtype = ComputeDtype::kAuto;
+  // With kInt8: weights that are not quantised, by a part of their names between dots.
+  std::vector<std::string> int8_keep = {};
   int threads = 0;          // 0: all processors this process may use; in force during generate()
   ModelOptions model = {};  // how the model is found
 };
@@ -117,7 +124,7 @@ class Pipeline {
   // The preset of the model's family (Turbo: 9 steps, no guidance; Base: 50 steps, guidance 4).
   GenerateOptions defaults() const;
 
-  std::string_view compute_dtype() const;  // "bf16" or "f32"
+  std::string_view compute_dtype() const;  // "bf16", "f32" or "int8"
 
   // Throws what generate() would throw before its work starts: UsageError for an option out of
   // range, Error for too little memory or a prompt that is no UTF-8.

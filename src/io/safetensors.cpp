@@ -1,6 +1,7 @@
 #include "io/safetensors.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cstdint>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -37,29 +38,30 @@ std::vector<const Item*> in_file_order(const std::map<std::string, Tensor>& tens
   return items;
 }
 
-std::string entry_of(const Item& item, std::uint64_t begin) {
-  const auto& [name, tensor] = item;
-  const auto dims = tensor.shape().dims();
-  const nlohmann::ordered_json entry = {
-      {"dtype", name_of(tensor.dtype())},
-      {"shape", std::vector<std::int64_t>(dims.begin(), dims.end())},
-      {"data_offsets", {begin, begin + tensor.bytes()}}};
-  return str(nlohmann::json(name).dump(), ':', entry.dump());
+std::uint64_t bytes_of(const SafetensorsWriter::Entry& entry) {
+  return static_cast<std::uint64_t>(entry.shape.numel()) * size_of(entry.dtype);
 }
 
-std::string header_of(const std::vector<const Item*>& items,
+std::string text_of(const SafetensorsWriter::Entry& entry, std::uint64_t begin) {
+  const auto dims = entry.shape.dims();
+  const nlohmann::ordered_json json = {
+      {"dtype", name_of(entry.dtype)},
+      {"shape", std::vector<std::int64_t>(dims.begin(), dims.end())},
+      {"data_offsets", {begin, begin + bytes_of(entry)}}};
+  return str(nlohmann::json(entry.name).dump(), ':', json.dump());
+}
+
+std::string header_of(const std::vector<SafetensorsWriter::Entry>& entries,
                       const std::map<std::string, std::string>& metadata,
                       const std::string& where) {
   std::string text = "{";
   std::uint64_t offset = 0;
   try {
     if (!metadata.empty()) text += str("\"__metadata__\":", nlohmann::json(metadata).dump());
-    for (const Item* item : items) {
-      const auto& [name, tensor] = *item;
-      check(name != "__metadata__", where, ": a tensor cannot be called __metadata__");
-      check(tensor.defined(), where, ": tensor ", printable(name), " is undefined");
-      text += str(text.size() > 1 ? "," : "", entry_of(*item, offset));
-      offset += tensor.bytes();
+    for (const auto& entry : entries) {
+      check(entry.name != "__metadata__", where, ": a tensor cannot be called __metadata__");
+      text += str(text.size() > 1 ? "," : "", text_of(entry, offset));
+      offset += bytes_of(entry);
     }
   } catch (const nlohmann::json::type_error&) {
     throw Error(str(where, ": a tensor name or the metadata is no valid UTF-8"));
@@ -86,17 +88,42 @@ SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
   return result;
 }
 
+SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, std::vector<Entry> entries,
+                                     const std::map<std::string, std::string>& metadata)
+    : path_(path), entries_(std::move(entries)), file_(path) {
+  const std::string header = header_of(entries_, metadata, shown(path));
+  const std::uint64_t header_bytes = header.size();
+  file_.write(std::as_bytes(std::span(&header_bytes, 1)));
+  file_.write(std::as_bytes(std::span(header)));
+}
+
+void SafetensorsWriter::write(const Tensor& tensor) {
+  assert(written_ < entries_.size());
+  const Entry& entry = entries_[written_++];
+  check(tensor.defined() && tensor.shape() == entry.shape && tensor.dtype() == entry.dtype,
+        shown(path_), ": tensor ", printable(entry.name), " is another than announced, expected ",
+        entry.shape, " ", entry.dtype);
+  file_.write({tensor.raw(), tensor.bytes()});
+}
+
+void SafetensorsWriter::commit() {
+  assert(written_ == entries_.size());
+  file_.commit();
+}
+
 void save_safetensors(const std::filesystem::path& path,
                       const std::map<std::string, Tensor>& tensors,
                       const std::map<std::string, std::string>& metadata) {
+  std::vector<SafetensorsWriter::Entry> entries;
   const std::vector<const Item*> items = in_file_order(tensors);
-  const std::string header = header_of(items, metadata, shown(path));
-  const std::uint64_t header_bytes = header.size();
-  NewFile file(path);
-  file.write(std::as_bytes(std::span(&header_bytes, 1)));
-  file.write(std::as_bytes(std::span(header)));
-  for (const Item* item : items) file.write({item->second.raw(), item->second.bytes()});
-  file.commit();
+  for (const Item* item : items) {
+    const auto& [name, tensor] = *item;
+    check(tensor.defined(), shown(path), ": tensor ", printable(name), " is undefined");
+    entries.push_back({name, tensor.dtype(), tensor.shape()});
+  }
+  SafetensorsWriter writer(path, std::move(entries), metadata);
+  for (const Item* item : items) writer.write(item->second);
+  writer.commit();
 }
 
 }  // namespace zimage

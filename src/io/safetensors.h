@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "io/file.h"
 #include "io/mapped_file.h"
 
 namespace zimage {
@@ -50,6 +51,29 @@ class SafetensorsFile {
   std::shared_ptr<const MappedFile> file_;
   std::map<std::string, Tensor> tensors_;
   std::map<std::string, std::string> metadata_;
+};
+
+// A file written tensor by tensor, so that they need not be in memory together. Nothing appears at
+// `path` before commit().
+class SafetensorsWriter {
+ public:
+  struct Entry {
+    std::string name;
+    Dtype dtype;
+    Shape shape;
+  };
+  // Tensors follow each other in this order.
+  SafetensorsWriter(const std::filesystem::path& path, std::vector<Entry> entries,
+                    const std::map<std::string, std::string>& metadata = {});
+  // The next one; throws Error when its shape or dtype is another than announced.
+  void write(const Tensor& tensor);
+  void commit();  // after the last
+
+ private:
+  std::filesystem::path path_;
+  std::vector<Entry> entries_;
+  std::size_t written_ = 0;
+  NewFile file_;
 };
 
 // Writes `path` by a temporary file and rename. Tensors are laid out by falling element size, then

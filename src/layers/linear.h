@@ -1,7 +1,6 @@
 #pragma once
 
 #include "layers/weights.h"
-#include "ops/linear.h"
 
 namespace zimage {
 
@@ -11,17 +10,18 @@ class Linear {
   enum class Bias { kNone, kPresent };
 
   Linear(const WeightScope& weights, int in, int out, Bias bias = Bias::kNone)
-      : weight_(weights.matrix("weight", {out, in})),
+      : weight_(weights.product_weight("weight", {out, in})),
         bias_(bias == Bias::kPresent ? weights.vector("bias", {out}) : Tensor()) {}
 
   // x: [..., in] of the compute dtype. Returns [..., out] of out_dtype.
   Tensor operator()(const Tensor& x, Dtype out_dtype) const {
-    return ops::linear(x, weight_, bias_, out_dtype);
+    return weight_.product(x, bias_, out_dtype);
   }
   Tensor operator()(const Tensor& x) const { return (*this)(x, x.dtype()); }
 
  private:
-  Tensor weight_, bias_;
+  WeightMatrix weight_;
+  Tensor bias_;
 };
 
 }  // namespace zimage

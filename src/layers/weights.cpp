@@ -56,6 +56,12 @@ std::uint64_t resident_weight_bytes(const Shape& shape, Dtype stored, bool is_sc
   return stored == used && !is_scaled ? bytes : allocator::rounded(bytes);
 }
 
+std::uint64_t resident_int8_bytes(const Shape& shape, bool is_stored) {
+  const auto bytes = static_cast<std::size_t>(shape.numel());
+  const auto scales = static_cast<std::size_t>(shape[0]) * sizeof(float);
+  return is_stored ? bytes + scales : allocator::rounded(bytes) + allocator::rounded(scales);
+}
+
 void WeightMap::add_file(const std::filesystem::path& path) {
   const SafetensorsFile file = SafetensorsFile::open(path);
   for (const auto& [name, tensor] : file.tensors()) add(name, tensor, path.filename().string());
@@ -63,7 +69,20 @@ void WeightMap::add_file(const std::filesystem::path& path) {
 }
 
 void WeightMap::add(const std::string& name, Tensor tensor, const std::string& file, float scale) {
-  const auto [it, is_new] = entries_.try_emplace(name, Entry{std::move(tensor), file, scale});
+  add(name, Entry{.tensor = std::move(tensor), .file = file, .scale = scale});
+}
+
+void WeightMap::add_int8(const std::string& name, ops::Int8Matrix matrix, const std::string& file) {
+  add(name, Entry{.tensor = std::move(matrix.values),
+                  .file = file,
+                  .scale = 1,
+                  .row_scales = std::move(matrix.scales),
+                  .rotation = matrix.rotation});
+}
+
+void WeightMap::add(const std::string& name, Entry entry) {
+  const std::string file = entry.file;
+  const auto [it, is_new] = entries_.try_emplace(name, std::move(entry));
   check(is_new, where_, ": tensor ", printable(name), " is in ", printable(file), " and again in ",
         printable(it->second.file), "; a checkpoint holds each name once");
 }
@@ -77,9 +96,9 @@ Tensor WeightMap::take(const std::string& name, const Shape& shape) const {
   const auto it = entries_.find(name);
   check(it != entries_.end(), where_, ": tensor ", name, " ", shape, " is missing; the files hold ",
         entries_.size(), " tensors");
-  const auto& [tensor, file, scale] = it->second;
-  check(tensor.shape() == shape, where_, "/", printable(file), ": ", name, " is ", tensor.shape(),
-        ", expected ", shape);
+  const auto& tensor = it->second.tensor;
+  check(tensor.shape() == shape, where_, "/", printable(it->second.file), ": ", name, " is ",
+        tensor.shape(), ", expected ", shape);
   taken_.insert(name);
   return tensor;
 }
@@ -151,15 +170,18 @@ void WeightScope::visit(Visitor&& visitor) const {
   const std::string prefix = prefix_.empty() ? "" : prefix_ + ".";
   for (auto it = entries.lower_bound(prefix); it != entries.end(); ++it) {
     if (!it->first.starts_with(prefix)) return;
-    visitor(it->second);
+    visitor(it->first, it->second);
   }
 }
 
 std::uint64_t WeightScope::resident_bytes() const {
   std::uint64_t sum = 0;
-  visit([&](const WeightMap::Entry& entry) {
-    const Tensor& tensor = entry.tensor;
-    sum += resident_weight_bytes(tensor.shape(), tensor.dtype(), entry.scale != 1, compute_);
+  visit([&](const std::string& name, const WeightMap::Entry& entry) {
+    const Shape& shape = entry.tensor.shape();
+    const bool is_int8 =
+        entry.is_int8() ? map_->int8_.uses_stored : map_->int8_.applies_to(name, shape);
+    sum += is_int8 ? resident_int8_bytes(shape, entry.is_int8())
+                   : resident_weight_bytes(shape, entry.tensor.dtype(), entry.scale != 1, compute_);
   });
   return sum;
 }
@@ -175,11 +197,13 @@ bool WeightScope::claim_layer() const {
 }
 
 void WeightScope::release_pages() const {
-  visit([&](const WeightMap::Entry& entry) { map_->release_pages(entry.tensor); });
+  visit([&](const std::string&, const WeightMap::Entry& entry) {
+    map_->release_pages(entry.tensor);
+  });
 }
 
 void WeightScope::read_ahead() const {
-  visit([&](const WeightMap::Entry& entry) {
+  visit([&](const std::string&, const WeightMap::Entry& entry) {
     const Tensor& tensor = entry.tensor;
     const MappedFile* file = map_->file_of(tensor);
     if (file != nullptr) file->read_ahead({tensor.raw(), tensor.bytes()});
@@ -199,7 +223,7 @@ Tensor WeightMap::surveyed(const std::string& name, const Shape& shape, Dtype dt
   } else if (!(it->second.tensor.shape() == shape)) {
     survey_->mismatched.push_back({name, it->second.tensor.shape(), shape});
   }
-  if (it != entries_.end() && !is_floating(it->second.tensor.dtype())) {
+  if (it != entries_.end() && !is_floating(it->second.tensor.dtype()) && !it->second.is_int8()) {
     survey_->unreadable.emplace_back(name, it->second.tensor.dtype());
   }
   taken_.insert(name);
@@ -217,6 +241,23 @@ Tensor WeightScope::as(std::string_view name, const Shape& shape, Dtype dtype) c
   return result;
 }
 
+WeightMatrix WeightScope::product_weight(std::string_view name, const Shape& shape) const {
+  const std::string full_name = (*this / name).prefix_;
+  if (map_->survey() != nullptr || is_checking_) return WeightMatrix(matrix(name, shape));
+  const Tensor tensor = found(full_name, shape);
+  const WeightMap::Entry& entry = map_->entries_.find(full_name)->second;
+  if (entry.is_int8() && map_->int8_.uses_stored) return WeightMatrix(entry.int8());
+  if (entry.is_int8() || !map_->int8_.applies_to(full_name, shape)) {
+    return WeightMatrix(matrix(name, shape));
+  }
+  const Dtype exact =
+      tensor.dtype() == Dtype::kBf16 && entry.scale == 1 ? Dtype::kBf16 : Dtype::kF32;
+  auto result =
+      ops::quantize_int8(converted(full_name, tensor, exact), ops::int8_rotation(shape[1]));
+  map_->release_pages(tensor);  // the file's are not used again
+  return WeightMatrix(std::move(result));
+}
+
 Tensor WeightScope::matrix(std::string_view name, const Shape& shape) const {
   return as(name, shape, compute_);
 }
@@ -230,20 +271,24 @@ Tensor WeightScope::stored(std::string_view name, const Shape& shape) const {
   if (map_->survey() != nullptr) return map_->surveyed(full_name, shape, Dtype::kF32);
   const Tensor tensor = found(full_name, shape);
   if (is_checking_) return zero_pages(shape, tensor.dtype());
-  const bool is_scaled = map_->entries_.find(full_name)->second.scale != 1;
-  return converted(full_name, tensor, is_scaled ? Dtype::kF32 : tensor.dtype());
+  const WeightMap::Entry& entry = map_->entries_.find(full_name)->second;
+  const bool is_exact = entry.scale == 1 && !entry.is_int8();
+  return converted(full_name, tensor, is_exact ? tensor.dtype() : Dtype::kF32);
 }
 
 Tensor WeightScope::found(const std::string& full_name, const Shape& shape) const {
   Tensor tensor = map_->take(full_name, shape);
-  check(is_floating(tensor.dtype()), map_->where(), ": tensor ", full_name, " is ", tensor.dtype(),
+  check(is_floating(tensor.dtype()) || map_->entries_.find(full_name)->second.is_int8(),
+        map_->where(), ": tensor ", full_name, " is ", tensor.dtype(),
         ", expected floating-point numbers");
   return tensor;
 }
 
 Tensor WeightScope::converted(const std::string& full_name, const Tensor& tensor,
                               Dtype dtype) const {
-  const float scale = map_->entries_.find(full_name)->second.scale;
+  const WeightMap::Entry& entry = map_->entries_.find(full_name)->second;
+  if (entry.is_int8()) return ops::dequantize(entry.int8(), dtype);
+  const float scale = entry.scale;
   return scale == 1 ? ops::cast(tensor, dtype) : scaled(tensor, scale, dtype);
 }
 

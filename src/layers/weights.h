@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -12,6 +13,7 @@
 
 #include "core/tensor.h"
 #include "io/mapped_file.h"
+#include "layers/weight_matrix.h"
 
 namespace zimage {
 
@@ -19,6 +21,20 @@ namespace zimage {
 // where it is used in place, else its copy. is_scaled: a factor multiplies it.
 std::uint64_t resident_weight_bytes(const Shape& shape, Dtype stored, bool is_scaled,
                                     Dtype compute);
+
+// The same for an ops::Int8Matrix; is_stored: the file has it so.
+std::uint64_t resident_int8_bytes(const Shape& shape, bool is_stored);
+
+// Which weights of products are multiplied in eight bits (ops/int8.h).
+struct Int8Policy {
+  bool uses_stored = false;  // those that the file has so; else they go to the compute dtype
+  // Of others, by their names: whether they are quantised on loading. Empty: none is.
+  std::function<bool(const std::string& name)> quantizes = {};
+
+  bool applies_to(const std::string& name, const Shape& shape) const {
+    return quantizes && shape.rank() == 2 && shape[1] % 4 == 0 && quantizes(name);
+  }
+};
 
 // What a model asked a checkpoint for in vain, and what it did not ask for.
 struct WeightSurvey {
@@ -44,8 +60,13 @@ class WeightMap {
   // `scale` multiplies the tensor where it is used (8-bit floats with a factor of their own).
   void add(const std::string& name, Tensor tensor, const std::string& file = "memory",
            float scale = 1);
+  // Rows in eight bits, as ops::Int8Matrix has them.
+  void add_int8(const std::string& name, ops::Int8Matrix matrix,
+                const std::string& file = "memory");
   // A file whose tensors were added one by one, to be watched and released.
   void keep(std::shared_ptr<const MappedFile> file) { files_.push_back(std::move(file)); }
+
+  void set_int8(Int8Policy policy) { int8_ = std::move(policy); }
 
   // From now on nothing that is missing or of another shape throws: it is noted in `survey`, and
   // zeros stand for every tensor. A model built on such a map can only be thrown away.
@@ -76,12 +97,18 @@ class WeightMap {
     Tensor tensor;
     std::string file;
     float scale;
+    Tensor row_scales = {};  // of an I8 matrix, with its rotation
+    int rotation = 1;
+
+    bool is_int8() const { return row_scales.defined(); }
+    ops::Int8Matrix int8() const { return {tensor, row_scales, rotation}; }
   };
   using Entries = std::map<std::string, Entry>;
 
   // The file that the tensor is a view of, or null.
   const MappedFile* file_of(const Tensor& tensor) const;
   void release_pages(const Tensor& tensor) const;
+  void add(const std::string& name, Entry entry);
   // Notes what is wrong with the tensor; zeros that take no memory.
   Tensor surveyed(const std::string& name, const Shape& shape, Dtype dtype) const;
   std::string where_;
@@ -90,6 +117,7 @@ class WeightMap {
   mutable std::set<std::string> taken_;
   mutable std::uint64_t layer_bytes_ = std::numeric_limits<std::uint64_t>::max();
   WeightSurvey* survey_ = nullptr;
+  Int8Policy int8_;
 };
 
 // A place in the checkpoint's tree of names, and the dtype that matmul weights get there. The map
@@ -103,6 +131,8 @@ class WeightScope {
   Dtype compute() const { return compute_; }
   bool has(std::string_view name) const;
   bool has(std::string_view name, const Shape& shape) const;
+  // As the map's Int8Policy says, else as matrix().
+  WeightMatrix product_weight(std::string_view name, const Shape& shape) const;
   // In the compute dtype: a view of the mapped file where it already has that dtype, else
   // converted.
   Tensor matrix(std::string_view name, const Shape& shape) const;

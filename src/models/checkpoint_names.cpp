@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "core/check.h"
 #include "io/printable.h"
+#include "models/transformer_names.h"
 #include "models/vae_names.h"
 
 namespace zimage {
@@ -47,65 +49,40 @@ bool is_below(std::string_view name, const ComponentLayout& layout) {
   return name.starts_with(layout.prefix);
 }
 
-struct Rename {
-  std::string_view from, to;
-};
-constexpr std::array<Rename, 3> kTransformerInner{{{".attention.q_norm.", ".attention.norm_q."},
-                                                   {".attention.k_norm.", ".attention.norm_k."},
-                                                   {".attention.out.", ".attention.to_out.0."}}};
-constexpr std::array<Rename, 2> kTransformerHead{
-    {{"final_layer.", "all_final_layer.2-1."}, {"x_embedder.", "all_x_embedder.2-1."}}};
-constexpr std::string_view kFused = ".attention.qkv.";
-constexpr std::array<std::string_view, 3> kFusedParts{".attention.to_q.", ".attention.to_k.",
-                                                      ".attention.to_v."};
-
-std::string replaced(const std::string& name, std::size_t at, std::string_view from,
-                     std::string_view to) {
-  return name.substr(0, at) + std::string(to) + name.substr(at + from.size());
-}
-
-std::string transformer_name(std::string name) {
-  for (const auto& [from, to] : kTransformerHead) {
-    if (name.starts_with(from)) return replaced(name, 0, from, to);
-  }
-  for (const auto& [from, to] : kTransformerInner) {
-    if (const auto at = name.find(from); at != name.npos) return replaced(name, at, from, to);
-  }
-  return name;
-}
-
-// "layers.0.attention.qkv.weight" to the three that it is made of, in rows; else one.
 std::vector<TensorSource> transformer_sources(const std::string& name, const std::string& stored) {
-  const auto at = name.find(kFused);
-  if (at == name.npos) return {{.name = transformer_name(name), .stored = stored, .scale = ""}};
+  const std::vector<std::string> names = diffusers_names(name);
   std::vector<TensorSource> sources;
-  for (int part = 0; part < 3; ++part) {
-    sources.push_back({.name = replaced(name, at, kFused, kFusedParts[part]),
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    sources.push_back({.name = names[i],
                        .stored = stored,
-                       .part = part,
-                       .parts = 3,
-                       .scale = ""});
+                       .part = static_cast<int>(i),
+                       .parts = static_cast<int>(names.size()),
+                       .scale = "",
+                       .marker = ""});
   }
   return sources;
 }
 
-// What ComfyUI keeps beside "X.weight" for 8-bit floats.
+// What ComfyUI keeps beside "X.weight" of eight bits.
 constexpr std::array<std::string_view, 2> kScales{".scale_weight", ".weight_scale"};
-constexpr std::array<std::string_view, 3> kWithoutPart{".scale_input", ".input_scale",
-                                                       ".comfy_quant"};
+constexpr std::array<std::string_view, 1> kMarkers{".comfy_quant"};
+constexpr std::array<std::string_view, 2> kWithoutPart{".scale_input", ".input_scale"};
 
 bool is_helper(std::string_view name) {
   if (name == "scaled_fp8" || name.ends_with(".scaled_fp8")) return true;
   const auto ends = [&](std::string_view ending) { return name.ends_with(ending); };
   return std::any_of(kScales.begin(), kScales.end(), ends) ||
+         std::any_of(kMarkers.begin(), kMarkers.end(), ends) ||
          std::any_of(kWithoutPart.begin(), kWithoutPart.end(), ends);
 }
 
-std::string scale_of(const Names& names, const std::string& stored) {
+// The name of the first of `endings` that is there beside "X.weight", or "".
+std::string beside(const Names& names, const std::string& stored,
+                   std::span<const std::string_view> endings) {
   constexpr std::string_view kWeight = ".weight";
   if (!stored.ends_with(kWeight)) return "";
   const std::string module = stored.substr(0, stored.size() - kWeight.size());
-  for (const std::string_view ending : kScales) {
+  for (const std::string_view ending : endings) {
     if (std::string name = module + std::string(ending); names.contains(name)) return name;
   }
   return "";
@@ -149,10 +126,12 @@ ComponentNames canonical_names(const Names& names, const ComponentLayout& layout
     } else {
       sources = {{.name = layout.is_compvis_vae ? vae_name_of_compvis(name, stages) : name,
                   .stored = stored,
-                  .scale = ""}};
+                  .scale = "",
+                  .marker = ""}};
     }
     for (TensorSource& source : sources) {
-      source.scale = scale_of(names, stored);
+      source.scale = beside(names, stored, kScales);
+      source.marker = beside(names, stored, kMarkers);
       result.tensors.push_back(std::move(source));
     }
   }

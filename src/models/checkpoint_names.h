@@ -28,7 +28,8 @@ struct TensorSource {
   std::string name;         // as diffusers and transformers name it
   std::string stored;       // in the file
   int part = 0, parts = 1;  // of the rows of the stored tensor: a fused qkv has three
-  std::string scale;        // name of the tensor of one number to multiply with; empty: none
+  std::string scale;        // name of the tensor to multiply with, one number or one for each row
+  std::string marker;       // name of the tensor of JSON that tells the format; both may be empty
 };
 
 struct ComponentNames {
@@ -37,7 +38,7 @@ struct ComponentNames {
 };
 
 // Names under `layout`, made canonical. What ComfyUI stores beside a weight (scale_input,
-// comfy_quant, the scaled_fp8 mark) is used or known to play no part.
+// the scaled_fp8 mark) is used or known to play no part.
 ComponentNames canonical_names(const std::set<std::string>& names, const ComponentLayout& layout);
 
 }  // namespace zimage

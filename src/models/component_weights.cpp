@@ -6,6 +6,7 @@
 #include "core/check.h"
 #include "io/printable.h"
 #include "models/checkpoint_names.h"
+#include "models/int8_tensors.h"
 #include "ops/elementwise.h"
 
 namespace zimage {
@@ -37,6 +38,12 @@ Shape part_of(const Shape& shape, const TensorSource& source, const std::string&
   Shape part = shape;
   part[0] /= source.parts;
   return part;
+}
+
+Tensor part_of(const Tensor& tensor, const TensorSource& source, const std::string& where) {
+  if (source.parts == 1) return tensor;
+  const std::int64_t rows = part_of(tensor.shape(), source, where)[0];
+  return tensor.slice(rows * source.part, rows * (source.part + 1));
 }
 
 // Pad tokens are [dim] in some checkpoints.
@@ -77,16 +84,25 @@ WeightMap load_weights(const Snapshot& snapshot, const std::string& component) {
     }
     weights.keep(file.file());
   }
+  const auto tensor_of = [&](const std::string& name) {
+    return name.empty() ? Tensor() : stored.at(name).tensor;
+  };
   for (const TensorSource& source : sources_of(names, component, where)) {
-    const Found& found = stored.at(source.stored);
-    const Shape shape = part_of(found.tensor.shape(), source, where);
-    Tensor tensor = found.tensor;
-    if (source.parts > 1)
-      tensor = tensor.slice(shape[0] * source.part, shape[0] * (source.part + 1));
-    tensor = tensor.reshape(with_two_axes(source.name, shape));
-    const float scale =
-        source.scale.empty() ? 1 : scale_value(stored.at(source.scale).tensor, source.scale, where);
-    weights.add(source.name, std::move(tensor), found.file, scale);
+    const auto& [tensor, file] = stored.at(source.stored);
+    const Tensor scale = tensor_of(source.scale);
+    const bool is_alone = source.scale.empty() && source.marker.empty();
+    if (tensor.dtype() == Dtype::kI8 && !is_alone) {
+      const auto matrix =
+          int8_matrix({tensor, scale, tensor_of(source.marker), source.stored, where});
+      weights.add_int8(source.name,
+                       {part_of(matrix.values, source, where),
+                        part_of(matrix.scales, source, where), matrix.rotation},
+                       file);
+      continue;
+    }
+    const Tensor part = part_of(tensor, source, where);
+    weights.add(source.name, part.reshape(with_two_axes(source.name, part.shape())), file,
+                scale.defined() ? scale_value(scale, source.scale, where) : 1);
   }
   return weights;
 }

@@ -17,7 +17,7 @@ bool is_power_of_four(int n) {
 
 void check_rotation(std::string_view op, std::int64_t in, int rotation) {
   check(in > 0 && in % 4 == 0, op, ": rows of ", in, " channels, expected a multiple of 4");
-  check(is_power_of_four(rotation) && in % rotation == 0, op, ": a rotation of ", rotation,
+  check(is_int8_rotation(rotation, in), op, ": a rotation of ", rotation,
         ", expected a power of 4 that divides the ", in, " channels");
 }
 
@@ -31,6 +31,11 @@ void check_weight(std::string_view op, const Int8Matrix& w) {
 }
 
 }  // namespace
+
+bool is_int8_rotation(int rotation, std::int64_t channels) {
+  return rotation > 0 && is_power_of_four(rotation) && channels > 0 && channels % 4 == 0 &&
+         channels % rotation == 0;
+}
 
 int int8_rotation(std::int64_t channels) {
   int rotation = kLongestRotation;

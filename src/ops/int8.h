@@ -20,6 +20,10 @@ struct Int8Matrix {
 // The largest power of four up to 256 that divides `channels`.
 int int8_rotation(std::int64_t channels);
 
+// Whether rows of so many channels can be turned in groups of `rotation`: it is a power of four
+// that divides them, and they are a multiple of 4.
+bool is_int8_rotation(int rotation, std::int64_t channels);
+
 // weight: [out, in] f32 or bf16, in a multiple of 4. The largest magnitude of a row becomes 127. A
 // row that is not finite gets NaN for its scale.
 Int8Matrix quantize_int8(const Tensor& weight, int rotation);

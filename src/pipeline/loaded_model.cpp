@@ -6,6 +6,7 @@
 #include "core/check.h"
 #include "core/parallel.h"
 #include "io/json.h"
+#include "models/component_weights.h"
 #include "pipeline/control_context.h"
 #include "pipeline/denoise.h"
 #include "pipeline/start.h"
@@ -35,6 +36,7 @@ LoadedModel::LoadedModel(ResolvedModel model, std::optional<ControlFiles> files,
       family(model.family),
       threads(options.threads > 0 ? options.threads : hardware_threads()),
       compute(options.dtype == ComputeDtype::kF32 ? Dtype::kF32 : Dtype::kBf16),
+      int8(choose_int8(snapshot, options.dtype, options.int8_keep)),
       tokenizer(load_tokenizer(snapshot, known)),
       text_encoder(TextEncoderConfig::from_json(snapshot.config_of("text_encoder"))),
       transformer(TransformerConfig::from_json(snapshot.config_of("transformer"))),
@@ -55,6 +57,12 @@ void LoadedModel::check_fit() const {
   const int ids = tokenizer.tokenizer->vocab_size();
   check(ids <= text_encoder.vocab_size, root, ": the tokenizer has ids up to ", ids - 1,
         ", but text_encoder vocab_size is ", text_encoder.vocab_size);
+}
+
+WeightMap LoadedModel::load_weights(const std::string& component) const {
+  WeightMap weights = zimage::load_weights(snapshot, component);
+  weights.set_int8(int8.policy);
+  return weights;
 }
 
 OptionLimits LoadedModel::limits() const {

@@ -8,6 +8,7 @@
 
 #include "models/control_files.h"
 #include "models/resolve.h"
+#include "pipeline/int8_choice.h"
 #include "pipeline/memory.h"
 #include "pipeline/option_limits.h"
 #include "scheduler/flow_match_euler.h"
@@ -33,6 +34,9 @@ struct LoadedModel {
   LoadedModel(ResolvedModel model, std::optional<ControlFiles> control,
               const PipelineOptions& options, const SharedTokenizer& known = {});
 
+  // "transformer", "text_encoder" or "vae", with the choice of eight bits made.
+  WeightMap load_weights(const std::string& component) const;
+
   OptionLimits limits() const;
   // Of the updates that the options ask for.
   std::vector<float> sigmas(const GenerateOptions& options) const;
@@ -45,6 +49,7 @@ struct LoadedModel {
   Family family;
   int threads;
   Dtype compute;
+  Int8Choice int8;
   SharedTokenizer tokenizer;
   TextEncoderConfig text_encoder;
   TransformerConfig transformer;

@@ -68,6 +68,7 @@ GenerateOptions Pipeline::defaults() const {
 }
 
 std::string_view Pipeline::compute_dtype() const {
+  if (impl_->model.int8.is_on) return "int8";
   return impl_->model.compute == Dtype::kF32 ? "f32" : "bf16";
 }
 

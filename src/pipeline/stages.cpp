@@ -67,7 +67,7 @@ class EncodingStage {
  private:
   static WeightMap load(const LoadedModel& model, const GenerateOptions& options) {
     report(options, {.stage = Stage::kEncodingImage, .images = options.num_images});
-    return load_weights(model.snapshot, "vae");
+    return model.load_weights("vae");
   }
 
   WeightMap weights_;
@@ -176,7 +176,7 @@ void report(const GenerateOptions& options, const Progress& progress) {
 }
 
 void check_weights(const LoadedModel& model, const GenerateOptions& options) {
-  const WeightMap weights = load_weights(model.snapshot, "vae");
+  const WeightMap weights = model.load_weights("vae");
   (void)VaeDecoder(model.vae, weights, model.compute);
   if (options.image || options.control.any()) (void)VaeEncoder(model.vae, weights, model.compute);
   if (model.control) check_control_weights(model);
@@ -197,7 +197,7 @@ std::vector<Tensor> PromptEncoder::encode(const LoadedModel& model,
       continue;
     }
     if (!encoder) {
-      weights.emplace(load_weights(model.snapshot, "text_encoder"));
+      weights.emplace(model.load_weights("text_encoder"));
       encoder.emplace(model.text_encoder, *weights, model.compute);
     }
     now.push_back({ids, (*encoder)(ids)});
@@ -240,7 +240,7 @@ DrawnLatents draw_latents(const LoadedModel& model, const GenerateOptions& optio
                     .steps = count_updates(from.sigmas)};
   report(options, progress);
   const int prompts_per_pass = model.prompts_per_pass(options);
-  const WeightMap weights = load_weights(model.snapshot, "transformer");
+  const WeightMap weights = model.load_weights("transformer");
   const Transformer transformer(model.transformer, weights, model.compute);
   std::optional<LoadedControl> loaded;
   if (inputs.control.defined()) {
@@ -287,7 +287,7 @@ std::optional<KeptPixels> kept_pixels(const GenerateOptions& options) {
 Image decode(const LoadedModel& model, const GenerateOptions& options, int image,
              const Inputs& inputs, Tensor latents) {
   report(options, {.stage = Stage::kDecoding, .image = image, .images = options.num_images});
-  const WeightMap weights = load_weights(model.snapshot, "vae");
+  const WeightMap weights = model.load_weights("vae");
   const VaeDecoder decoder(model.vae, weights, model.compute);
   const Tensor pixels = decoder(std::exchange(latents, {}));
   weights.check_intact();

@@ -29,6 +29,16 @@ struct Model : GoldenModel {
     return Transformer(config, weight_map("transformer", tensors()), compute);
   }
 
+  // Products of the layers in eight bits, the rest in bf16.
+  Transformer load_int8() const {
+    WeightMap weights = weight_map("transformer", tensors());
+    weights.set_int8({.quantizes = [](const std::string& name) {
+      return name.starts_with("layers.") && (name.find(".attention.to_") != name.npos ||
+                                             name.find(".feed_forward.w") != name.npos);
+    }});
+    return Transformer(config, weights, Dtype::kBf16);
+  }
+
   TransformerConfig config;
 };
 
@@ -144,8 +154,11 @@ TEST(Transformer, GivesSeveralCaptionsInOnePassWhatEachGetsInItsOwn) {
     const int height = name == std::string_view("odd_ffn") ? 4 : 16, width = 10;  // both padded
     const Tensor latents =
         seeded_uniform("latents", {model.config.in_channels, height, width}, 0, 2);
-    for (const Dtype compute : {Dtype::kF32, Dtype::kBf16}) {
-      const Transformer transformer = model.load(compute);
+    for (const char* compute : {"f32", "bf16", "int8"}) {
+      const Transformer transformer =
+          compute == std::string_view("int8")
+              ? model.load_int8()
+              : model.load(compute == std::string_view("f32") ? Dtype::kF32 : Dtype::kBf16);
       for (const auto& lengths : std::vector<std::vector<int>>{{7}, {7, 31}, {40, 7}, {1, 64, 7}}) {
         std::vector<std::shared_ptr<const Transformer::Caption>> captions;
         std::vector<const Transformer::Caption*> together;

@@ -80,11 +80,10 @@ void WeightMap::add_int8(const std::string& name, ops::Int8Matrix matrix, const 
                   .rotation = matrix.rotation});
 }
 
-void WeightMap::add(const std::string& name, Entry entry) {
-  const std::string file = entry.file;
-  const auto [it, is_new] = entries_.try_emplace(name, std::move(entry));
-  check(is_new, where_, ": tensor ", printable(name), " is in ", printable(file), " and again in ",
-        printable(it->second.file), "; a checkpoint holds each name once");
+void WeightMap::add(const std::string& name, const Entry& entry) {
+  const auto [it, is_new] = entries_.try_emplace(name, entry);
+  check(is_new, where_, ": tensor ", printable(name), " is in ", printable(entry.file),
+        " and again in ", printable(it->second.file), "; a checkpoint holds each name once");
 }
 
 bool WeightMap::has(const std::string& name, const Shape& shape) const {

@@ -108,7 +108,7 @@ class WeightMap {
   // The file that the tensor is a view of, or null.
   const MappedFile* file_of(const Tensor& tensor) const;
   void release_pages(const Tensor& tensor) const;
-  void add(const std::string& name, Entry entry);
+  void add(const std::string& name, const Entry& entry);
   // Notes what is wrong with the tensor; zeros that take no memory.
   Tensor surveyed(const std::string& name, const Shape& shape, Dtype dtype) const;
   std::string where_;

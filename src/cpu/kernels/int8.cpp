@@ -105,7 +105,9 @@ void quantize_row(const QuantizeRow& r) {
 }
 
 void widen_bytes(const std::int8_t* x, std::int64_t n, std::int16_t* y) {
-  for (std::int64_t i = 0; i < n; ++i) y[i] = x[i];
+  for (std::int64_t i = 0; i < n; ++i) {
+    y[i] = static_cast<std::int16_t>((static_cast<std::uint8_t>(x[i]) ^ 0x80) - 0x80);
+  }
 }
 
 void finish(const Int8Sums& a) {

@@ -7,6 +7,7 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "core/parallel.h"
+#include "cpu/isa.h"
 #include "io/printable.h"
 #include "models/preset.h"
 #include "pipeline/denoise.h"
@@ -28,6 +29,13 @@ void warn_of_step_cache(const GenerateOptions& options, int updates) {
   constexpr int kWorthCaching = 10;
   if (options.step_cache != StepCache::kEasyCache || updates >= kWorthCaching) return;
   log_warning("--step-cache easycache: of ", updates, " updates few or none are reused");
+}
+
+void warn_of_slow_processor() {
+  if (cpu::best_isa() >= cpu::Isa::kAvx2) return;
+  log_warning(
+      "without AVX2, which this processor does not show or ZIMAGE_MAX_ISA forbids, a picture "
+      "takes many times longer");
 }
 
 }  // namespace
@@ -84,6 +92,7 @@ void Pipeline::generate(
   const LoadedModel& model = impl_->model;
   set_num_threads(model.threads);
   model.check_options(options);
+  warn_of_slow_processor();
   warn_of_step_cache(options, count_updates(model.sigmas(options)));
   check_weights(model, options);
   allocator::trim();

@@ -8,7 +8,7 @@ struct Int8Words {
   using Sums = I32x;
   static Sums add_product(U32x x, U32x panel, Sums sums) {
     return bits_as<I32x>(
-        _mm512_dpbusd_epi32(bits_as<__m512i>(sums), bits_as<__m512i>(x), bits_as<__m512i>(panel)));
+        _mm512_dpbusd_epi32(bits_as<__m512i>(sums), bits_as<__m512i>(panel), bits_as<__m512i>(x)));
   }
 };
 

@@ -48,9 +48,11 @@ int num_threads() {
 
 void set_num_threads(int n) { g_threads.store(std::max(n, 1), std::memory_order_relaxed); }
 
+bool in_parallel() { return omp_in_parallel() != 0; }
+
 void parallel_for(std::int64_t tasks, const std::function<void(std::int64_t)>& task) {
   if (tasks <= 0) return;
-  if (tasks == 1 || num_threads() == 1 || omp_in_parallel() != 0) {
+  if (tasks == 1 || num_threads() == 1 || in_parallel()) {
     for (std::int64_t i = 0; i < tasks; ++i) task(i);
     return;
   }

@@ -17,6 +17,9 @@ void set_num_threads(int n);  // n >= 1
 // have ended. Called from inside a task it runs serially.
 void parallel_for(std::int64_t tasks, const std::function<void(std::int64_t)>& task);
 
+// Whether the caller is a task of a parallel_for() that runs on several threads.
+bool in_parallel();
+
 // Splits [0, n) into blocks of `grain` (the last may be shorter) and runs body(begin, end) on each.
 void parallel_blocks(std::int64_t n, std::int64_t grain,
                      const std::function<void(std::int64_t, std::int64_t)>& body);

@@ -62,9 +62,9 @@ TEST(Cost, OfTheTextEncoderLeavesTheLastLayerOut) {
 
 TEST(Cost, OfTheVaeIsThatOfItsConvolutions) {
   const VaeConfig config = published_vae();
-  EXPECT_NEAR(cost_of_vae_decoder(config, 512, 512).total(), 2.52 * kTera, 0.01 * kTera);
+  EXPECT_NEAR(cost_of_vae_decoder(config, 512, 512).total(), 2.13 * kTera, 0.01 * kTera);
   const Cost decode = cost_of_vae_decoder(config, 1024, 1024);
-  EXPECT_NEAR(decode.total(), 10.47 * kTera, 0.01 * kTera);
+  EXPECT_NEAR(decode.total(), 8.93 * kTera, 0.01 * kTera);
   EXPECT_NEAR(decode.attention, 0.55 * kTera, 0.005 * kTera);
   EXPECT_LT(cost_of_vae_encoder(config, 1024, 1024).total(), decode.total());
 }

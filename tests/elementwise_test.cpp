@@ -282,27 +282,6 @@ TEST(GatherRows, RejectsIdsOutsideTheTable) {
             "gather_rows: ids are [1] F32, expected one axis of I32");
 }
 
-TEST(UpsampleNearest2x, RepeatsEveryPixel) {
-  for (const Dtype dtype : kComputed) {
-    const Tensor x = random_normal({3, 5, 7}, dtype, 1);
-    const Tensor y = ops::upsample_nearest_2x(x);
-    ASSERT_EQ(y.shape(), (Shape{6, 10, 7}));
-    EXPECT_EQ(y.dtype(), dtype);
-    const std::vector<float> in = values_of(x), out = values_of(y);
-    for (int row = 0; row < 6; ++row) {
-      for (int column = 0; column < 10; ++column) {
-        for (int c = 0; c < 7; ++c) {
-          EXPECT_EQ(out[(row * 10 + column) * 7 + c], in[(row / 2 * 5 + column / 2) * 7 + c]);
-        }
-      }
-    }
-  }
-  EXPECT_EQ(error_of([] {
-              return ops::upsample_nearest_2x(zeros({2, 2}));
-            }),
-            "upsample_nearest_2x: x is [2, 2], expected [height, width, channels]");
-}
-
 TEST(AllFinite, FindsInfinityAndNaNAnywhere) {
   on_every_isa([] {
     for (const Dtype dtype : kComputed) {
@@ -338,7 +317,6 @@ TEST(Elementwise, DoesNotDependOnThreads) {
 TEST(Elementwise, TakesNoElements) {
   EXPECT_EQ(ops::add_gated(zeros({3, 0}), zeros({3, 0}), zeros({0})).shape(), (Shape{3, 0}));
   EXPECT_EQ(ops::gather_rows(zeros({3, 0}), zeros({2}, Dtype::kI32)).shape(), (Shape{2, 0}));
-  EXPECT_EQ(ops::upsample_nearest_2x(zeros({0, 2, 3})).shape(), (Shape{0, 4, 3}));
 }
 
 TEST(Elementwise, RejectsTensorsThatDoNotFit) {

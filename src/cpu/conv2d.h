@@ -16,4 +16,12 @@ inline void conv2d(const ConvShape& shape, const Tensor& x, const Tensor& weight
   conv2d(shape, x, weight, bias, y, bf16_path());
 }
 
+// ops/upsample_conv2d.h in the same way.
+void upsample_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y,
+                     Bf16Path path);
+
+inline void upsample_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y) {
+  upsample_conv2d(x, weight, bias, y, bf16_path());
+}
+
 }  // namespace zimage::cpu

@@ -1,7 +1,6 @@
 #include "cpu/elementwise.h"
 
 #include <atomic>
-#include <cstring>
 
 #include "core/parallel.h"
 #include "cpu/blocks.h"
@@ -84,25 +83,6 @@ void gather_rows(const Tensor& table, const Tensor& ids_i32, Tensor& rows) {
       kernels.cast(at(table, ids[i] * dim), table.dtype(), at(rows, i * dim), Dtype::kF32, dim);
     }
   });
-}
-
-void upsample_nearest_2x(const Tensor& x, Tensor& y) {
-  const std::int64_t width = x.dim(1);
-  const auto pixel_bytes = static_cast<std::int64_t>(size_of(x.dtype())) * x.dim(2);
-  const std::int64_t row_bytes = 2 * width * pixel_bytes;  // of y
-  parallel_blocks(
-      x.dim(0), rows_per_block(width * x.dim(2)), [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t row = begin; row < end; ++row) {
-          std::byte* const upper = y.raw() + 2 * row * row_bytes;
-          for (std::int64_t column = 0; column < width; ++column) {
-            const std::byte* const pixel = x.raw() + (row * width + column) * pixel_bytes;
-            std::byte* const twice = upper + 2 * column * pixel_bytes;
-            std::memcpy(twice, pixel, pixel_bytes);
-            std::memcpy(twice + pixel_bytes, pixel, pixel_bytes);
-          }
-          std::memcpy(upper + row_bytes, upper, row_bytes);
-        }
-      });
 }
 
 bool all_finite(const Tensor& x) {

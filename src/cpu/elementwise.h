@@ -13,7 +13,6 @@ void tanh(const Tensor& x, Tensor& y);
 void add(const Tensor& x, const Tensor& y, Tensor& sum);
 void add_gated(const Tensor& x, const Tensor& y, const Tensor& gate, Tensor& sum);
 void gather_rows(const Tensor& table, const Tensor& ids_i32, Tensor& rows);
-void upsample_nearest_2x(const Tensor& x, Tensor& y);
 bool all_finite(const Tensor& x);
 
 }  // namespace zimage::cpu

@@ -49,7 +49,8 @@ void WeightedSum::store(Range rows, Range columns, const float* sums, std::int64
       }
       from = biased;
     }
-    cast_kernels().cast(from, Dtype::kF32, y_ + (row * out + columns.begin) * size, y_dtype_,
+    const std::int64_t y_row = row_of_y ? row_of_y(row) : row;
+    cast_kernels().cast(from, Dtype::kF32, y_ + (y_row * out + columns.begin) * size, y_dtype_,
                         columns.size());
   }
 }

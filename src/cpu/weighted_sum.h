@@ -20,15 +20,18 @@ struct WeightedSum {
   // Copies or widens n channels of x's dtype to words.
   void to_words(const std::byte* x, std::int64_t n, std::uint32_t* words) const;
 
+  // What Matmul asks for, for products that are not one of rows of x.
+  void load_columns(Range columns, Range words, std::uint32_t* panels) const;
+  void store(Range rows, Range columns, const float* sums, std::int64_t stride) const;
+
   std::int64_t rows, in, out;
   Dtype dtype;  // of x and the weight
   ProductKind kind;
   std::int64_t per_word;  // channels
+  // The row of y that takes the sums of a row of x; empty: the same.
+  std::function<std::int64_t(std::int64_t row)> row_of_y = {};
 
  private:
-  void load_columns(Range columns, Range words, std::uint32_t* panels) const;
-  void store(Range rows, Range columns, const float* sums, std::int64_t stride) const;
-
   const std::byte* weight_;
   const float* bias_;
   std::byte* y_;

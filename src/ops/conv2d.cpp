@@ -3,6 +3,8 @@
 #include <cstring>
 
 #include "core/check.h"
+#include "core/parallel.h"
+#include "core/profile.h"
 #include "cpu/conv2d.h"
 #include "ops/check_dtype.h"
 
@@ -64,6 +66,8 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
   const cpu::ConvShape shape = shape_of(x, weight, options);
 
   Tensor y = empty({shape.out_height, shape.out_width, shape.out}, x.dtype());
+  const profile::Op op("conv2d", {x.dim(0), x.dim(1), x.dim(2), shape.out, weight.dim(1)},
+                       profile::work(2.0 * y.numel() * (weight.numel() / shape.out), weight, x, y));
   cpu::conv2d(shape, x, weight, bias, y);
   return y;
 }
@@ -76,14 +80,14 @@ Tensor conv_weight_from_torch(const Tensor& weight) {
   const std::size_t size = size_of(weight.dtype());
 
   Tensor result = empty({out, weight.dim(2), weight.dim(3), in}, weight.dtype());
-  for (std::int64_t o = 0; o < out; ++o) {
+  parallel_for(out, [&](std::int64_t o) {
     for (std::int64_t tap = 0; tap < taps; ++tap) {
       for (std::int64_t i = 0; i < in; ++i) {
         std::memcpy(result.raw() + ((o * taps + tap) * in + i) * size,
                     weight.raw() + ((o * in + i) * taps + tap) * size, size);
       }
     }
-  }
+  });
   return result;
 }
 

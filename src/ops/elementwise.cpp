@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "core/dtype_kind.h"
+#include "core/profile.h"
 #include "cpu/elementwise.h"
 #include "ops/check_dtype.h"
 
@@ -28,6 +29,7 @@ Tensor cast(const Tensor& x, Dtype dtype) {
   check_computable("cast", "the result", dtype);
 
   Tensor y = empty(x.shape(), dtype);
+  const profile::Op op("cast", {x.numel()}, profile::work(0, x, y));
   cpu::cast(x, y);
   return y;
 }
@@ -37,6 +39,7 @@ Tensor silu_mul(const Tensor& gate, const Tensor& up) {
   check_same("silu_mul", "gate", gate, "up", up);
 
   Tensor y = empty(gate.shape(), gate.dtype());
+  const profile::Op op("silu_mul", {y.numel()}, profile::work(0, gate, up, y));
   cpu::silu_mul(gate, up, y);
   return y;
 }
@@ -45,6 +48,7 @@ Tensor silu(const Tensor& x) {
   check_computable("silu", "x", x.dtype());
 
   Tensor y = empty(x.shape(), x.dtype());
+  const profile::Op op("silu", {x.numel()}, profile::work(0, x, y));
   cpu::silu(x, y);
   return y;
 }
@@ -53,6 +57,7 @@ Tensor tanh(const Tensor& x) {
   check_computable("tanh", "x", x.dtype());
 
   Tensor y = empty(x.shape(), x.dtype());
+  const profile::Op op("tanh", {x.numel()}, profile::work(0, x, y));
   cpu::tanh(x, y);
   return y;
 }
@@ -62,6 +67,7 @@ Tensor add(const Tensor& x, const Tensor& y) {
   check_same("add", "x", x, "y", y);
 
   Tensor sum = empty(x.shape(), x.dtype());
+  const profile::Op op("add", {x.numel()}, profile::work(0, x, y, sum));
   cpu::add(x, y, sum);
   return sum;
 }
@@ -74,6 +80,7 @@ Tensor add_gated(const Tensor& x, const Tensor& y, const Tensor& gate) {
   check_f32("add_gated", "gate", gate.dtype());
 
   Tensor sum = empty(x.shape());
+  const profile::Op op("add_gated", {x.numel()}, profile::work(0, x, y, sum));
   cpu::add_gated(x, y, gate, sum);
   return sum;
 }
@@ -90,21 +97,14 @@ Tensor gather_rows(const Tensor& table, const Tensor& ids_i32) {
   }
 
   Tensor rows = empty({ids_i32.dim(0), table.dim(1)});
+  const profile::Op op("gather_rows", {rows.dim(0), rows.dim(1)}, profile::work(0, rows));
   cpu::gather_rows(table, ids_i32, rows);
   return rows;
 }
 
-Tensor upsample_nearest_2x(const Tensor& x) {
-  check(x.rank() == 3, "upsample_nearest_2x: x is ", x.shape(),
-        ", expected [height, width, channels]");
-
-  Tensor y = empty({2 * x.dim(0), 2 * x.dim(1), x.dim(2)}, x.dtype());
-  cpu::upsample_nearest_2x(x, y);
-  return y;
-}
-
 bool all_finite(const Tensor& x) {
   check_computable("all_finite", "x", x.dtype());
+  const profile::Op op("all_finite", {x.numel()}, profile::work(0, x));
   return cpu::all_finite(x);
 }
 

@@ -21,9 +21,6 @@ Tensor add_gated(const Tensor& x, const Tensor& y, const Tensor& gate);
 // Row ids[i] of table: [rows, dim] f32 or bf16. Returns [ids, dim] f32.
 Tensor gather_rows(const Tensor& table, const Tensor& ids_i32);
 
-// Each pixel twice in both directions. x: [height, width, channels] of any dtype.
-Tensor upsample_nearest_2x(const Tensor& x);
-
 bool all_finite(const Tensor& x);  // f32 or bf16
 
 }  // namespace zimage::ops

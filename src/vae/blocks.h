@@ -9,6 +9,7 @@
 #include "ops/conv2d.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
+#include "ops/upsample_conv2d.h"
 
 namespace zimage {
 
@@ -25,6 +26,20 @@ class Conv2d {
  private:
   Tensor weight_, bias_;
   ops::Conv2dOptions options_;
+};
+
+// Twice the size by nearest neighbours, then a 3x3 convolution that keeps size and channels.
+class UpsampleConv2d {
+ public:
+  UpsampleConv2d(const WeightScope& weights, int channels)
+      : weight_(ops::upsample_weight_from_torch(
+            weights.stored("weight", {channels, channels, 3, 3}), weights.compute())),
+        bias_(weights.vector("bias", {channels})) {}
+
+  Tensor operator()(const Tensor& x) const { return ops::upsample_conv2d(x, weight_, bias_); }
+
+ private:
+  Tensor weight_, bias_;
 };
 
 // GroupNorm with the model's eps, with or without the SiLU that follows it.

@@ -1,7 +1,6 @@
 #include "core/allocator.h"
 #include "core/check.h"
 #include "layers/surplus.h"
-#include "ops/elementwise.h"
 #include "vae/blocks.h"
 #include "vae/vae.h"
 
@@ -15,19 +14,19 @@ class UpBlock {
     for (int i = 0; i < resnets; ++i) {
       resnets_.emplace_back(weights / str("resnets.", i), i == 0 ? in : out, out, groups);
     }
-    if (upsamples) upsampler_.emplace(weights / "upsamplers.0.conv", out, out, 3);
+    if (upsamples) upsampler_.emplace(weights / "upsamplers.0.conv", out);
   }
 
   Tensor operator()(Tensor x) const {
     for (const ResnetBlock& resnet : resnets_) x = resnet(x);
-    if (upsampler_) x = ops::upsample_nearest_2x(x);
+    if (upsampler_) x = (*upsampler_)(x);
     allocator::trim();  // later sizes are others: what is cached would only add to the peak
-    return upsampler_ ? (*upsampler_)(x) : x;
+    return x;
   }
 
  private:
   std::vector<ResnetBlock> resnets_;
-  std::optional<Conv2d> upsampler_;
+  std::optional<UpsampleConv2d> upsampler_;
 };
 
 }  // namespace

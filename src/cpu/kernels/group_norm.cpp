@@ -23,20 +23,43 @@ void store_sums(const F64Pair& v, double* p, Lanes n) {
   __builtin_memcpy(p, &v, n * sizeof(double));  // low, then high
 }
 
+struct Sums {
+  F64Pair of_x, of_squares;
+
+  void add(F32x x) {
+    const F64Pair v = to_f64(x);
+    of_x.low += v.low;
+    of_x.high += v.high;
+    of_squares.low += v.low * v.low;  // the square of a float is exact
+    of_squares.high += v.high * v.high;
+  }
+};
+
 template <class X>
 void channel_sums_of(const X* x, std::int64_t pixels, std::int64_t channels, double* sum,
                      double* square_sum) {
-  for_lanes(channels, [&](std::int64_t c, auto lanes) {
-    F64Pair s, q;
-    for (std::int64_t pixel = 0; pixel < pixels; ++pixel) {
-      const F64Pair v = to_f64(load_up_to(x + pixel * channels + c, lanes));
-      s.low += v.low;
-      s.high += v.high;
-      q.low += v.low * v.low;  // the square of a float is exact
-      q.high += v.high * v.high;
+  const auto store = [&](const Sums& sums, std::int64_t c, auto lanes) {
+    store_sums(sums.of_x, sum + c, lanes);
+    store_sums(sums.of_squares, square_sum + c, lanes);
+  };
+  // Two registers of channels, because four chains would wait out the latency of their additions.
+  std::int64_t c = 0;
+  for (; c + 2 * kLanes <= channels; c += 2 * kLanes) {
+    Sums a, b;
+    const X* row = x + c;
+    for (std::int64_t pixel = 0; pixel < pixels; ++pixel, row += channels) {
+      a.add(load(row));
+      b.add(load(row + kLanes));
     }
-    store_sums(s, sum + c, lanes);
-    store_sums(q, square_sum + c, lanes);
+    store(a, c, kFull);
+    store(b, c + kLanes, kFull);
+  }
+  for_lanes(channels - c, [&](std::int64_t i, auto lanes) {
+    Sums sums;
+    for (std::int64_t pixel = 0; pixel < pixels; ++pixel) {
+      sums.add(load_up_to(x + pixel * channels + c + i, lanes));
+    }
+    store(sums, c + i, lanes);
   });
 }
 

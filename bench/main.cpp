@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "core/parallel.h"
+#include "cpu/peaks.h"
 #include "full_size.h"
 #include "measure.h"
 #include "zimage/error.h"
@@ -22,11 +23,13 @@ struct Arguments {
 };
 
 void add_flags(CLI::App& app, Arguments& a) {
-  app.add_option("WHAT", a.what, "operations, block, forward, text, vae: what is timed")
-      ->check(CLI::IsMember({"operations", "block", "forward", "text", "vae"}))
+  app.add_option("WHAT", a.what,
+                 "peaks, operations, convolutions, block, forward, text, vae: what is timed")
+      ->check(
+          CLI::IsMember({"peaks", "operations", "convolutions", "block", "forward", "text", "vae"}))
       ->capture_default_str();
   app.add_option("-m,--model", a.model,
-                 "snapshot folder of the published size (all but operations)");
+                 "snapshot folder of the published size (block, forward, text, vae)");
   app.add_option("--make-model", a.new_model, "write such a folder with random weights, 21 GB");
   app.add_option("--tokenizer", a.tokenizer, "snapshot that lends --make-model its tokenizer");
   app.add_option("--tokens", a.tokens, "of the operations")->capture_default_str();
@@ -42,7 +45,7 @@ void run(const Arguments& a) {
     return;
   }
   zimage::set_num_threads(a.threads > 0 ? a.threads : zimage::hardware_threads());
-  const Peaks peaks = measure_peaks();
+  const zimage::Peaks peaks = zimage::cpu::measure_peaks();
   const Limit limit = bf16_limit(peaks);
   std::vector<Row> rows;
   if (!a.json) print_header(peaks);
@@ -51,6 +54,11 @@ void run(const Arguments& a) {
     if (!a.json) print_row(row, peaks);
   };
   for (const std::string& what : a.what) {
+    if (what == "peaks") continue;  // are measured in any case
+    if (what == "convolutions") {
+      for (const int size : a.sizes) time_convolutions(size, limit, add);
+      continue;
+    }
     if (what == "operations") {
       for (const std::int64_t tokens : a.tokens) time_operations(tokens, limit, add);
       continue;

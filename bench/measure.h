@@ -13,6 +13,9 @@ using AddRow = std::function<void(const Row&)>;
 // Every operation of a transformer block, for `tokens` of picture and caption.
 void time_operations(std::int64_t tokens, Limit limit, const AddRow& add);
 
+// Convolutions and norms of the VAE decoder, for a picture of size x size pixels.
+void time_convolutions(int size, Limit limit, const AddRow& add);
+
 // From here on weights come from a snapshot (make_full_size_model). size: pixels per side.
 void time_block(const std::filesystem::path& model, int size, Limit limit, const AddRow& add);
 void time_forward(const std::filesystem::path& model, int size, Limit limit, const AddRow& add);

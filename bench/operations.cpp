@@ -3,10 +3,12 @@
 #include "core/check.h"
 #include "measure.h"
 #include "ops/attention.h"
+#include "ops/conv2d.h"
 #include "ops/elementwise.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
 #include "ops/rope.h"
+#include "ops/upsample_conv2d.h"
 
 namespace zimage::bench {
 namespace {
@@ -65,7 +67,40 @@ void time_rest(std::int64_t tokens, const AddRow& add) {
        6.0 * static_cast<double>(tokens * kFfn), Limit::kMemory});
 }
 
+// A 3x3 convolution that keeps the size, and the norm before it.
+void time_conv(std::int64_t size, std::int64_t in, std::int64_t out, Limit limit,
+               const AddRow& add) {
+  const Tensor x = random({size, size, in}, Dtype::kBf16);
+  const Tensor weight = random({out, 3, 3, in}, Dtype::kBf16);
+  const ops::Conv2dOptions same{.pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1};
+  const double pixels = static_cast<double>(size) * static_cast<double>(size);
+  const std::string at = str(size, "x", size, ", ", in);
+  add({str("conv2d ", at, " to ", out), fastest([&] { (void)ops::conv2d(x, weight, {}, same); }),
+       2 * pixels * 9 * static_cast<double>(in * out), limit});
+  const Tensor channel = random({in}, Dtype::kF32);
+  add({str("group_norm ", at),
+       fastest([&] { (void)ops::group_norm(x, 32, channel, channel, 1e-6f, true); }),
+       4 * pixels * static_cast<double>(in), Limit::kMemory});
+}
+
+void time_upsample(std::int64_t size, std::int64_t channels, Limit limit, const AddRow& add) {
+  const Tensor x = random({size, size, channels}, Dtype::kBf16);
+  const Tensor weight = random({4, channels, 2, 2, channels}, Dtype::kBf16);
+  const double pixels = static_cast<double>(size) * static_cast<double>(size);
+  add({str("upsample_conv2d ", size, "x", size, ", ", channels),
+       fastest([&] { (void)ops::upsample_conv2d(x, weight, {}); }),
+       2 * 4 * pixels * 4 * static_cast<double>(channels * channels), limit});
+}
+
 }  // namespace
+
+void time_convolutions(int size, Limit limit, const AddRow& add) {
+  time_conv(size / 8, 512, 512, limit, add);
+  time_upsample(size / 8, 512, limit, add);
+  time_conv(size / 2, 256, 256, limit, add);
+  time_upsample(size / 2, 256, limit, add);
+  time_conv(size, 128, 128, limit, add);
+}
 
 void time_operations(std::int64_t tokens, Limit limit, const AddRow& add) {
   time_linear("q, k, v, out", tokens, kDim, kDim, limit, add);

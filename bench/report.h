@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "peaks.h"
+#include "zimage/profile.h"
 
 namespace zimage::bench {
 

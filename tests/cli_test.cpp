@@ -41,6 +41,20 @@ TEST_F(CliTest, DrawsDiffusersPictureInF32) {
   EXPECT_GE(static_cast<double>(within), 0.99 * static_cast<double>(ours.pixels.size()));
 }
 
+TEST_F(CliTest, SaysWhereTheTimeWent) {
+  const Result result = draw({"-p", "a cat", "-s", "2", "--profile", "--json", "-o", "out.png"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  for (const char* word : {"peaks: f32", "text encoder", "transformer", "vae decoder", "  linear ",
+                           "  no operation", "outside the stages", "GFLOP/s"}) {
+    EXPECT_THAT(result.err, HasSubstr(word));
+  }
+  const auto profile = nlohmann::json::parse(result.out).at("profile");
+  EXPECT_EQ(profile.at("stages").back().at("name"), "vae decoder");
+  EXPECT_GT(profile.at("stages").back().at("flop"), 0);
+  EXPECT_FALSE(
+      nlohmann::json::parse(draw({"-p", "a cat", "-s", "2", "--json"}).out).contains("profile"));
+}
+
 TEST_F(CliTest, SameSeedGivesTheSameFile) {
   ASSERT_EQ(draw({"-p", "a cat", "--seed", "5", "-o", "a.png", "-t", "1"}).code, 0);
   ASSERT_EQ(draw({"-p", "a cat", "--seed", "5", "-o", "b.png", "-t", "2"}).code, 0);

@@ -15,6 +15,7 @@
 #include "output.h"
 #include "parse.h"
 #include "picture_flags.h"
+#include "profile_report.h"
 #include "progress.h"
 #include "zimage/metadata.h"
 
@@ -25,7 +26,7 @@ struct Arguments {
   std::string output, dtype = "auto", prompt;
   std::vector<std::string> int8_keep;
   int threads = 0, quality = 95;
-  bool no_metadata = false, no_progress = false, json = false;
+  bool no_metadata = false, no_progress = false, json = false, profile = false;
 };
 
 void add_flags(CLI::App& app, Arguments& a) {
@@ -50,6 +51,7 @@ void add_flags(CLI::App& app, Arguments& a) {
       ->check(CLI::Range(1, 1024));
   app.add_flag("--no-metadata", a.no_metadata, "write no prompt and settings into the picture");
   app.add_flag("--no-progress", a.no_progress, "no progress on stderr");
+  app.add_flag("--profile", a.profile, "where the time went, on stderr at the end");
   app.add_flag("--json", a.json, "one JSON record on stdout instead of the paths");
 }
 
@@ -114,6 +116,12 @@ int run(const Arguments& a, const OptionFlags& flags, const InputFlags& pictures
   options.on_progress = [&](const Progress& progress) { display.show(progress); };
   auto record = nlohmann::ordered_json::parse(record_json(options, name, pipeline.compute_dtype()));
   pictures.note_in(record);
+  if (a.profile) {
+    options.on_profile = [&](const Profile& profile) {
+      display.print(profile_text(profile));
+      record["profile"] = profile_json(profile);
+    };
+  }
   pipeline.generate(options, [&](int i, const Image& image, const Drawing& how) {
     EncodeOptions encode{.quality = a.quality, .metadata = {}};
     if (!a.no_metadata) {

@@ -1,6 +1,7 @@
 #include "ops/attention.h"
 
 #include "core/check.h"
+#include "core/profile.h"
 #include "cpu/attention.h"
 #include "ops/check_dtype.h"
 
@@ -32,17 +33,22 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale,
                  std::span<const AttentionRows> sequences) {
   check_operands(q, k, v);
   AttentionRows sum{0, 0};
+  double pairs = 0;  // of a query and a key; a causal query sees half of them
   for (const auto& [queries, keys] : sequences) {
     check(queries >= 0 && keys > 0, "attention: a sequence of ", queries, " queries and ", keys,
           " keys");
     check(!is_causal || queries == keys, "attention: causal with ", queries, " queries and ", keys,
           " keys, expected as many");
     sum = {sum.queries + queries, sum.keys + keys};
+    pairs += static_cast<double>(queries) * static_cast<double>(keys);
   }
   check(sum.queries == q.dim(0) && sum.keys == k.dim(0), "attention: sequences of ", sum.queries,
         " queries and ", sum.keys, " keys do not fit q ", q.shape(), " and k ", k.shape());
 
   Tensor y = empty(q.shape(), q.dtype());
+  const profile::Op op(
+      "attention", {q.dim(0), k.dim(0), q.dim(1), q.dim(2)},
+      profile::work(pairs * (is_causal ? 2.0 : 4.0) * q.dim(1) * q.dim(2), q, k, v, y));
   AttentionRows at{0, 0};
   for (const auto& [queries, keys] : sequences) {
     const AttentionRows end{at.queries + queries, at.keys + keys};

@@ -1,6 +1,7 @@
 #include "ops/int8.h"
 
 #include "core/check.h"
+#include "core/profile.h"
 #include "cpu/int8.h"
 #include "ops/check_dtype.h"
 
@@ -79,6 +80,9 @@ Tensor linear(const Tensor& x, const Int8Matrix& weight, const Tensor& bias, Dty
   Shape shape = x.shape();
   shape[-1] = out;
   Tensor y = empty(shape, out_dtype);
+  const std::int64_t in = x.dim(-1), rows = x.numel() / in;
+  const profile::Op op("linear", {rows, in, out},
+                       profile::work(2.0 * rows * in * out, weight.values, x, y));
   if (y.numel() > 0) {
     cpu::linear_int8(x, weight.values, weight.scales, weight.rotation, bias, y);
   }

@@ -1,6 +1,7 @@
 #include "ops/linear.h"
 
 #include "core/check.h"
+#include "core/profile.h"
 #include "cpu/linear.h"
 #include "ops/check_dtype.h"
 
@@ -22,6 +23,9 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Dtype o
   Shape shape = x.shape();
   shape[-1] = out;
   Tensor y = empty(shape, out_dtype);
+  const std::int64_t in = x.dim(-1), rows = x.numel() / in;
+  const profile::Op op("linear", {rows, in, out},
+                       profile::work(2.0 * rows * in * out, weight, x, y));
   if (y.numel() > 0) cpu::linear(x, weight, bias, y);
   return y;
 }

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "core/check.h"
+#include "core/profile.h"
 #include "cpu/norm.h"
 #include "ops/check_dtype.h"
 
@@ -33,6 +34,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, Dtype out_dtyp
   if (scale.defined()) check_channels("rms_norm", "scale", scale, x);
 
   Tensor y = empty(x.shape(), out_dtype);
+  const profile::Op op("rms_norm", {x.numel() / x.dim(-1), x.dim(-1)}, profile::work(0, x, y));
   cpu::rms_norm(x, weight, eps, scale, y);
   return y;
 }
@@ -42,6 +44,7 @@ Tensor layer_norm(const Tensor& x, float eps, Dtype out_dtype, const Tensor& sca
   if (scale.defined()) check_channels("layer_norm", "scale", scale, x);
 
   Tensor y = empty(x.shape(), out_dtype);
+  const profile::Op op("layer_norm", {x.numel() / x.dim(-1), x.dim(-1)}, profile::work(0, x, y));
   cpu::layer_norm(x, eps, scale, y);
   return y;
 }
@@ -55,6 +58,7 @@ Tensor group_norm(const Tensor& x, int groups, const Tensor& weight, const Tenso
         x.shape(), " do not divide into ", groups, " groups");
 
   Tensor y = empty(x.shape(), x.dtype());
+  const profile::Op op("group_norm", {x.numel() / x.dim(-1), x.dim(-1)}, profile::work(0, x, y));
   cpu::group_norm(x, groups, weight, bias, eps, with_silu, y);
   return y;
 }

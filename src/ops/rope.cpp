@@ -1,6 +1,7 @@
 #include "ops/rope.h"
 
 #include "core/check.h"
+#include "core/profile.h"
 #include "cpu/rope.h"
 #include "ops/check_dtype.h"
 
@@ -25,6 +26,7 @@ Tensor rms_norm_rope(const Tensor& x, const Tensor& weight, float eps, const Rop
         ", expected F32");
 
   Tensor y = empty(x.shape(), x.dtype());
+  const profile::Op op("rms_norm_rope", {x.dim(0), x.dim(1), x.dim(2)}, profile::work(0, x, y));
   cpu::rms_norm_rope(x, weight, eps, table.cos, table.sin, pairs == RopePairs::kInterleaved, y);
   return y;
 }

@@ -7,7 +7,9 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "core/parallel.h"
+#include "core/profile.h"
 #include "cpu/isa.h"
+#include "cpu/peaks.h"
 #include "io/printable.h"
 #include "models/preset.h"
 #include "pipeline/denoise.h"
@@ -38,9 +40,13 @@ void warn_of_slow_processor() {
       "takes many times longer");
 }
 
+using OnImage = std::function<void(int index, Image image, const Drawing& how)>;
+
 }  // namespace
 
 struct Pipeline::Impl {
+  void draw(const GenerateOptions& options, const OnImage& on_image);
+
   LoadedModel model;
   PromptEncoder prompts = {};
 };
@@ -89,14 +95,24 @@ void Pipeline::generate(
     const std::function<void(int index, Image image, const Drawing& how)>& on_image) {
   // Whatever ends this, the memory goes back to the system.
   const std::unique_ptr<void, void (*)(void*)> trim_at_end(this, [](void*) { allocator::trim(); });
-  const LoadedModel& model = impl_->model;
-  set_num_threads(model.threads);
+  set_num_threads(impl_->model.threads);
+  if (!options.on_profile) return impl_->draw(options, on_image);
+  const profile::Recorder recorder;
+  impl_->draw(options, on_image);
+  Profile profile = recorder.result();
+  profile.isa = cpu::name_of(cpu::current_isa());
+  allocator::trim();
+  profile.peaks = cpu::measure_peaks();
+  options.on_profile(profile);
+}
+
+void Pipeline::Impl::draw(const GenerateOptions& options, const OnImage& on_image) {
   model.check_options(options);
   warn_of_slow_processor();
   warn_of_step_cache(options, count_updates(model.sigmas(options)));
   check_weights(model, options);
   allocator::trim();
-  Inputs inputs{.embeds = impl_->prompts.encode(model, options),
+  Inputs inputs{.embeds = prompts.encode(model, options),
                 .image = {},
                 .control = {},
                 .kept = kept_pixels(options)};

@@ -7,6 +7,7 @@
 
 #include "core/check.h"
 #include "core/log.h"
+#include "core/profile.h"
 #include "io/printable.h"
 #include "io/resize.h"
 #include "models/component_weights.h"
@@ -70,6 +71,7 @@ class EncodingStage {
     return model.load_weights("vae");
   }
 
+  profile::Stage stage_{"vae encoder"};  // the first: loading counts
   WeightMap weights_;
   VaeEncoder encoder_;
 };
@@ -184,6 +186,7 @@ void check_weights(const LoadedModel& model, const GenerateOptions& options) {
 
 std::vector<Tensor> PromptEncoder::encode(const LoadedModel& model,
                                           const GenerateOptions& options) {
+  const profile::Stage stage("text encoder");
   const auto prompts = tokenize(model, options);
   report(options, {.stage = Stage::kEncodingPrompt, .images = options.num_images});
   std::vector<Encoded> now;
@@ -233,6 +236,7 @@ Tensor encode_control(const LoadedModel& model, const GenerateOptions& options) 
 
 DrawnLatents draw_latents(const LoadedModel& model, const GenerateOptions& options, int image,
                           const Inputs& inputs) {
+  const profile::Stage stage("transformer");
   Start from = start(model, options, image, inputs.image);
   Progress progress{.stage = Stage::kDenoising,
                     .image = image,
@@ -286,6 +290,7 @@ std::optional<KeptPixels> kept_pixels(const GenerateOptions& options) {
 
 Image decode(const LoadedModel& model, const GenerateOptions& options, int image,
              const Inputs& inputs, Tensor latents) {
+  const profile::Stage stage("vae decoder");
   report(options, {.stage = Stage::kDecoding, .image = image, .images = options.num_images});
   const WeightMap weights = model.load_weights("vae");
   const VaeDecoder decoder(model.vae, weights, model.compute);

@@ -222,6 +222,46 @@ TEST_F(CheckpointTest, AnEightBitFileHasComfysNamesAndParts) {
   EXPECT_TRUE(tensors.contains("final_layer.linear.weight"));
 }
 
+TEST_F(CheckpointTest, QuantisesNoFaultyModelAndReplacesNoFile) {
+  const auto error = [&](const ModelOptions& model, const std::string& output,
+                         const std::vector<std::string>& keep = {}) {
+    return error_of(
+        [&] { quantize_int8(snapshot().string(), dir_ / output, {.keep = keep, .model = model}); });
+  };
+  EXPECT_THAT(error({}, "a.txt"), HasSubstr("expected a name that ends with .safetensors"));
+  EXPECT_THAT(error({}, "a.safetensors", {"nonsense"}), HasSubstr("--keep nonsense: no weight"));
+  ModelOptions from_file;
+  from_file.transformer = quantised({});
+  EXPECT_THAT(error(from_file, "int8.safetensors"), HasSubstr("exists; expected a new file"));
+  EXPECT_THAT(error(from_file, "a.safetensors"), HasSubstr("is in eight bits already"));
+  Tensors tensors = tensors_of("transformer");
+  tensors.erase("layers.0.attention.to_q.weight");
+  from_file.transformer = save("lacks.safetensors", tensors);
+  EXPECT_THAT(error(from_file, "a.safetensors"), HasSubstr("to_q.weight is missing"));
+  tensors = tensors_of("transformer");
+  Tensor broken = ops::cast(tensors.at("layers.1.feed_forward.w1.weight"), Dtype::kF32).clone();
+  broken.data<float>()[3] = NAN;
+  tensors["layers.1.feed_forward.w1.weight"] = broken;
+  from_file.transformer = save("nan.safetensors", tensors);
+  EXPECT_THAT(error(from_file, "a.safetensors"),
+              HasSubstr("row 0 of layers.1.feed_forward.w1.weight holds values that are not"));
+  EXPECT_FALSE(fs::exists(dir_ / "a.safetensors"));
+}
+
+TEST_F(CheckpointTest, SaysWhatStaysInMoreBits) {
+  const auto dtype_of = [&](const ModelOptions& model, const std::vector<std::string>& keep) {
+    return Pipeline(snapshot().string(),
+                    {.dtype = ComputeDtype::kInt8, .int8_keep = keep, .model = model})
+        .compute_dtype();
+  };
+  EXPECT_EQ(dtype_of({}, {"layers.0", "w2"}), "int8 (bf16: layers.0 w2)");
+  EXPECT_EQ(dtype_of({}, {"layers"}), "bf16");
+  ModelOptions from_file;
+  from_file.transformer = quantised({});
+  EXPECT_THAT(error_of([&] { dtype_of(from_file, {"w1"}); }),
+              HasSubstr("--int8-keep w1: the file has such weights in eight bits already"));
+}
+
 TEST_F(CheckpointTest, RefusesEightBitsThatItCannotTell) {
   const Tensors good = [&] {
     const SafetensorsFile file = SafetensorsFile::open(quantised({}));
@@ -248,6 +288,8 @@ TEST_F(CheckpointTest, RefusesEightBitsThatItCannotTell) {
               HasSubstr("a convrot_groupsize of 3"));
   EXPECT_THAT(error("weight_scale", {}), HasSubstr("without a weight_scale"));
   EXPECT_THAT(error("weight_scale", zeros({3})), HasSubstr("expected one number or"));
+  const std::int64_t rows = good.at(w1 + "weight").dim(0);
+  EXPECT_THAT(error("weight_scale", zeros({1, rows})), HasSubstr("expected one number or"));
   EXPECT_THAT(error("weight_scale", from_values({1}, {NAN})),
               HasSubstr("expected a finite number"));
 }

@@ -191,7 +191,7 @@ TEST(Int8, RejectsWhatDoesNotFit) {
   EXPECT_EQ(error_of([&] {
               ops::quantize_int8(zeros({2, 6}), 1);
             }),
-            "quantize_int8: rows of 6 channels, expected a multiple of 4");
+            "quantize_int8: rows of 6 channels, expected a multiple of 4 up to 65536");
   EXPECT_EQ(error_of([&] {
               ops::quantize_int8(zeros({2, 16}), 8);
             }),

@@ -72,11 +72,15 @@ void ProgressDisplay::draw_bar(const Progress& p) {
 }
 
 void ProgressDisplay::show(const char* what, int done, int all) {
-  if (!is_enabled_ || !is_terminal_) return;
+  if (!is_enabled_) return;
   const std::lock_guard lock(mutex_);
-  std::fprintf(stderr, "\r\033[K%s  %d/%d", what, done, all);
-  std::fflush(stderr);
-  has_bar_ = true;
+  if (is_terminal_) {
+    std::fprintf(stderr, "\r\033[K%s  %d/%d", what, done, all);
+    std::fflush(stderr);
+    has_bar_ = true;
+  } else if (done == all || done * 10 / all > (done - 1) * 10 / all) {
+    std::fprintf(stderr, "%s %d/%d\n", what, done, all);
+  }
 }
 
 void ProgressDisplay::show(const Progress& p) {

@@ -16,7 +16,7 @@ class ProgressDisplay {
   ~ProgressDisplay() { clear(); }
   void show(const Progress& progress);
   void show(const DownloadProgress& progress);
-  void show(const char* what, int done, int all);  // on a terminal only
+  void show(const char* what, int done, int all);  // a line for every tenth off a terminal
   void print(const std::string& line);             // above the bar
   void note(const std::string& line) {             // what --no-progress hides
     if (is_enabled_) print(line);

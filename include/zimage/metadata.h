@@ -15,7 +15,7 @@ std::string record_json(const GenerateOptions& options, const std::string& model
 
 // What is written into picture `index` of a run: the A1111 infotext, and the record with which that
 // picture alone is drawn again. Both say which updates were reused where there was a step cache.
-// `model` is the name the user gave, dtype the compute type ("bf16", "f32").
+// `model` is the name the user gave, dtype the compute type (Pipeline::compute_dtype()).
 ImageMetadata metadata_of(const GenerateOptions& options, int index, const Drawing& how,
                           const std::string& model, std::string_view dtype);
 

@@ -128,7 +128,8 @@ class Pipeline {
   // The preset of the model's family (Turbo: 9 steps, no guidance; Base: 50 steps, guidance 4).
   GenerateOptions defaults() const;
 
-  std::string_view compute_dtype() const;  // "bf16", "f32" or "int8"
+  // "bf16", "f32", "int8", or with int8_keep "int8 (bf16: layers.0 feed_forward.w2)".
+  std::string compute_dtype() const;
 
   // Throws what generate() would throw before its work starts: UsageError for an option out of
   // range, Error for too little memory or a prompt that is no UTF-8.

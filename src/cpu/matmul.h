@@ -18,7 +18,7 @@ struct Range {
 };
 
 // A product of x, [rows, words], with columns, [words]. Words are those of `kind`. The functions
-// are called by several threads at the same time, for every part once.
+// are called by several threads at the same time.
 struct Matmul {
   ProductKind kind;
   std::int64_t rows, columns, words;

@@ -1,7 +1,6 @@
 #include "io/safetensors.h"
 
 #include <algorithm>
-#include <cassert>
 #include <cstdint>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -98,7 +97,7 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, std::vec
 }
 
 void SafetensorsWriter::write(const Tensor& tensor) {
-  assert(written_ < entries_.size());
+  check(written_ < entries_.size(), shown(path_), ": more tensors than announced");
   const Entry& entry = entries_[written_++];
   check(tensor.defined() && tensor.shape() == entry.shape && tensor.dtype() == entry.dtype,
         shown(path_), ": tensor ", printable(entry.name), " is another than announced, expected ",
@@ -107,7 +106,8 @@ void SafetensorsWriter::write(const Tensor& tensor) {
 }
 
 void SafetensorsWriter::commit() {
-  assert(written_ == entries_.size());
+  check(written_ == entries_.size(), shown(path_), ": ", written_, " tensors written, ",
+        entries_.size(), " announced");
   file_.commit();
 }
 

@@ -49,6 +49,23 @@ Tensor scaled(const Tensor& x, float scale, Dtype dtype) {
 
 }  // namespace
 
+void WeightSurvey::check(const std::string& where) const {
+  for (const std::string& name : missing) {
+    throw Error(
+        str(where, ": tensor ", name, " is missing, as are ", missing.size() - 1, " others"));
+  }
+  for (const auto& [name, found, expected] : mismatched) {
+    throw Error(str(where, ": ", name, " is ", found, ", expected ", expected));
+  }
+  for (const auto& [name, dtype] : unreadable) {
+    throw Error(str(where, ": ", name, " is ", dtype, ", expected floating-point numbers"));
+  }
+  for (const std::string& name : surplus) {
+    throw Error(str(where, ": ", surplus.size(),
+                    " tensors are not part of the network: ", printable(name), ", ..."));
+  }
+}
+
 std::uint64_t resident_weight_bytes(const Shape& shape, Dtype stored, bool is_scaled,
                                     Dtype compute) {
   const Dtype used = is_matrix(shape) ? compute : Dtype::kF32;
@@ -271,8 +288,8 @@ Tensor WeightScope::stored(std::string_view name, const Shape& shape) const {
   const Tensor tensor = found(full_name, shape);
   if (is_checking_) return zero_pages(shape, tensor.dtype());
   const WeightMap::Entry& entry = map_->entries_.find(full_name)->second;
-  const bool is_exact = entry.scale == 1 && !entry.is_int8();
-  return converted(full_name, tensor, is_exact ? tensor.dtype() : Dtype::kF32);
+  if (entry.is_int8()) return converted(full_name, tensor, compute_);
+  return converted(full_name, tensor, entry.scale == 1 ? tensor.dtype() : Dtype::kF32);
 }
 
 Tensor WeightScope::found(const std::string& full_name, const Shape& shape) const {

@@ -46,6 +46,9 @@ struct WeightSurvey {
   std::vector<Mismatch> mismatched;
   std::vector<std::pair<std::string, Dtype>> unreadable;  // not floating-point
   std::vector<std::pair<std::string, Shape>> asked;       // all that the model asked for
+
+  // Throws Error for the first that is missing, of another shape, unreadable or surplus.
+  void check(const std::string& where) const;
 };
 
 // The tensors of one component (transformer, text_encoder, vae), from one file or several shards.

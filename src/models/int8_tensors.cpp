@@ -18,8 +18,9 @@ constexpr int kDefaultGroup = 256;  // of convrot, where the marker does not tel
 Tensor row_scales(const StoredInt8& s) {
   const std::int64_t rows = s.values.dim(0);
   const Tensor given = ops::cast(s.scale, Dtype::kF32);
-  check(given.numel() == 1 || given.numel() == rows, s.where, ": the scale of ", printable(s.name),
-        " is ", given.shape(), ", expected one number or ", rows);
+  const bool is_per_row = given.shape() == Shape{rows} || given.shape() == Shape{rows, 1};
+  check(given.numel() == 1 || is_per_row, s.where, ": the scale of ", printable(s.name), " is ",
+        given.shape(), ", expected one number or ", rows);
   Tensor scales = empty({rows});
   for (std::int64_t i = 0; i < rows; ++i) {
     const float scale = given.data<float>()[given.numel() == 1 ? 0 : i];

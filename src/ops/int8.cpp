@@ -9,6 +9,7 @@ namespace zimage::ops {
 namespace {
 
 constexpr int kLongestRotation = 256;
+constexpr std::int64_t kMostChannels = 65536;  // of which sums of products fit 32 bits
 
 bool is_power_of_four(int n) {
   for (; n > 1 && n % 4 == 0; n /= 4) {
@@ -17,7 +18,8 @@ bool is_power_of_four(int n) {
 }
 
 void check_rotation(std::string_view op, std::int64_t in, int rotation) {
-  check(in > 0 && in % 4 == 0, op, ": rows of ", in, " channels, expected a multiple of 4");
+  check(in > 0 && in % 4 == 0 && in <= kMostChannels, op, ": rows of ", in,
+        " channels, expected a multiple of 4 up to ", kMostChannels);
   check(is_int8_rotation(rotation, in), op, ": a rotation of ", rotation,
         ", expected a power of 4 that divides the ", in, " channels");
 }

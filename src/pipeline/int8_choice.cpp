@@ -22,27 +22,35 @@ bool is_int8_weight(const std::string& name) {
 }
 
 Int8Choice choose_int8(const Snapshot& snapshot, ComputeDtype dtype,
-                       const std::vector<std::string>& kept) {
+                       const std::vector<std::string>& kept, std::string_view flag) {
   const auto tensors = stored_tensors(snapshot, "transformer");
-  const bool has_int8 = std::any_of(tensors.begin(), tensors.end(),
-                                    [](const auto& t) { return t.dtype == Dtype::kI8; });
-  check_usage(kept.empty() || dtype == ComputeDtype::kInt8,
-              "--int8-keep: expected --dtype int8 with it");
+  const auto any_of = [&](const auto& claim) {
+    return std::any_of(tensors.begin(), tensors.end(), claim);
+  };
+  const auto is_stored = [](const StoredTensor& t) { return t.dtype == Dtype::kI8; };
+  check_usage(kept.empty() || dtype == ComputeDtype::kInt8, flag,
+              ": expected --dtype int8 with it");
   for (const std::string& part : kept) {
-    const bool is_there = std::any_of(tensors.begin(), tensors.end(), [&](const auto& t) {
+    const auto is_meant = [&](const StoredTensor& t) {
       return is_int8_weight(t.name) && has_part(t.name, part);
-    });
-    check_usage(is_there, "--int8-keep ", printable(part),
-                ": the transformer has no weight in eight bits with this in its name; expected a "
-                "part like layers.0, feed_forward.w2 or attention.to_out");
+    };
+    check_usage(any_of(is_meant), flag, " ", printable(part),
+                ": no weight that would be quantised has this in its name; expected a part like "
+                "layers.0, feed_forward.w2 or attention.to_out");
+    check_usage(!any_of([&](const auto& t) { return is_meant(t) && is_stored(t); }), flag, " ",
+                printable(part), ": the file has such weights in eight bits already");
   }
-  if (dtype == ComputeDtype::kAuto) return {has_int8, {.uses_stored = has_int8}};
+  if (dtype == ComputeDtype::kAuto) return {any_of(is_stored), {.uses_stored = true}};
   if (dtype != ComputeDtype::kInt8) return {};
-  return {true, {.uses_stored = true, .quantizes = [kept](const std::string& name) {
-                   return is_int8_weight(name) &&
-                          std::none_of(kept.begin(), kept.end(),
-                                       [&](const auto& part) { return has_part(name, part); });
-                 }}};
+  const Int8Policy policy{.uses_stored = true, .quantizes = [kept](const std::string& name) {
+                            return is_int8_weight(name) &&
+                                   std::none_of(kept.begin(), kept.end(), [&](const auto& part) {
+                                     return has_part(name, part);
+                                   });
+                          }};
+  const bool is_on =
+      any_of([&](const auto& t) { return is_stored(t) || policy.applies_to(t.name, t.shape); });
+  return {is_on, policy, kept};
 }
 
 }  // namespace zimage

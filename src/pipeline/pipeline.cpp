@@ -81,9 +81,13 @@ GenerateOptions Pipeline::defaults() const {
   return options;
 }
 
-std::string_view Pipeline::compute_dtype() const {
-  if (impl_->model.int8.is_on) return "int8";
-  return impl_->model.compute == Dtype::kF32 ? "f32" : "bf16";
+std::string Pipeline::compute_dtype() const {
+  const Int8Choice& int8 = impl_->model.int8;
+  if (!int8.is_on) return impl_->model.compute == Dtype::kF32 ? "f32" : "bf16";
+  if (int8.kept.empty()) return "int8";
+  std::string kept;
+  for (const std::string& part : int8.kept) kept += " " + part;
+  return "int8 (bf16:" + kept + ")";
 }
 
 void Pipeline::check_options(const GenerateOptions& options) const {

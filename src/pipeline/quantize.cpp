@@ -1,15 +1,18 @@
 #include "zimage/quantize.h"
 
+#include <cmath>
 #include <cstring>
 #include <utility>
 
 #include "core/check.h"
 #include "io/file.h"
+#include "io/printable.h"
 #include "io/safetensors.h"
 #include "models/component_weights.h"
 #include "models/resolve.h"
 #include "models/transformer_names.h"
 #include "pipeline/int8_choice.h"
+#include "transformer/transformer.h"
 
 namespace zimage {
 namespace {
@@ -130,6 +133,13 @@ class Int8Writer {
     return entries;
   }
 
+  void check_finite(const std::string& name, const Tensor& scales) const {
+    for (std::int64_t i = 0; i < scales.numel(); ++i) {
+      check(std::isfinite(scales.data<float>()[i]), weights_.where(), ": row ", i, " of ", name,
+            " holds values that are not finite");
+    }
+  }
+
   // Returns the scales, [out, 1].
   Tensor write_int8(const Target& target) {
     Tensor values, scales;
@@ -137,6 +147,7 @@ class Int8Writer {
       const WeightMatrix weight =
           WeightScope(weights_, Dtype::kBf16).product_weight(part, weights_.find(part)->shape());
       const ops::Int8Matrix& matrix = *weight.int8();
+      check_finite(part, matrix.scales);
       values = values.defined() ? concat(values, matrix.values) : matrix.values;
       scales = scales.defined() ? concat(scales, matrix.scales) : matrix.scales;
     }
@@ -159,12 +170,36 @@ class Int8Writer {
   SafetensorsWriter file_;
 };
 
+// Every tensor that the transformer asks for is there, in its shape, and not in eight bits yet.
+void check_source(const Snapshot& snapshot) {
+  WeightMap weights = load_weights(snapshot, "transformer");
+  for (const std::string& name : weights.names()) {
+    check(weights.find(name)->dtype() != Dtype::kI8, weights.where(), ": ", name,
+          " is in eight bits already; expected a model in bf16, f16 or f32");
+  }
+  WeightSurvey survey;
+  weights.begin_survey(survey);
+  (void)Transformer(TransformerConfig::from_json(snapshot.config_of("transformer")), weights,
+                    Dtype::kBf16);
+  survey.check(weights.where());
+}
+
+void check_output(const std::filesystem::path& output) {
+  namespace fs = std::filesystem;
+  check_usage(output.extension() == ".safetensors", "--output ", printable(output.string()),
+              ": expected a name that ends with .safetensors");
+  check(!fs::exists(fs::symlink_status(output)), printable(output.string()),
+        " exists; expected a new file");
+}
+
 }  // namespace
 
 void quantize_int8(const std::string& model, const std::filesystem::path& output,
                    const QuantizeOptions& options) {
+  check_output(output);
   const Snapshot snapshot = resolve_model(model, options.model).snapshot;
-  const Int8Choice choice = choose_int8(snapshot, ComputeDtype::kInt8, options.keep);
+  check_source(snapshot);
+  const Int8Choice choice = choose_int8(snapshot, ComputeDtype::kInt8, options.keep, "--keep");
   WeightMap weights = load_weights(snapshot, "transformer");
   weights.set_int8({.uses_stored = false, .quantizes = choice.policy.quantizes});
   std::vector<Target> targets = targets_of(weights, choice.policy);

@@ -153,21 +153,7 @@ void check_control_weights(const LoadedModel& model) {
   WeightSurvey survey;
   weights.begin_survey(survey);
   (void)ControlNet(*model.control, model.transformer, weights, model.compute);
-  const std::string& where = weights.where();
-  for (const std::string& name : survey.missing) {
-    throw Error(str(where, ": tensor ", name, " is missing, as are ", survey.missing.size() - 1,
-                    " others"));
-  }
-  for (const auto& [name, found, expected] : survey.mismatched) {
-    throw Error(str(where, ": ", name, " is ", found, ", expected ", expected));
-  }
-  for (const auto& [name, dtype] : survey.unreadable) {
-    throw Error(str(where, ": ", name, " is ", dtype, ", expected floating-point numbers"));
-  }
-  for (const std::string& name : survey.surplus) {
-    throw Error(str(where, ": ", survey.surplus.size(),
-                    " tensors are not part of the network: ", printable(name), ", ..."));
-  }
+  survey.check(weights.where());
 }
 
 }  // namespace

@@ -6,13 +6,21 @@
 namespace zimage::cpu::ZIMAGE_ISA {
 namespace {
 
+// Files align nothing for us.
+template <class T>
+T unaligned(const T* p) {
+  T value;
+  __builtin_memcpy(&value, p, sizeof(value));
+  return value;
+}
+
 // Words of consecutive channels, from the types that columns are stored in. `load` reads kLanes
 // words, `word` one.
 struct Words {
   using Element = std::uint32_t;
   static constexpr std::int64_t kPerWord = 1;
   static U32x load(const Element* p) { return load_words(p); }
-  static std::uint32_t word(const Element* p) { return *p; }
+  static std::uint32_t word(const Element* p) { return unaligned(p); }
 };
 
 struct Bf16AsF32 {
@@ -23,7 +31,7 @@ struct Bf16AsF32 {
     __builtin_memcpy(&v, p, sizeof(v));
     return widen(v) << 16;
   }
-  static std::uint32_t word(const Element* p) { return std::uint32_t{*p} << 16; }
+  static std::uint32_t word(const Element* p) { return std::uint32_t{unaligned(p)} << 16; }
 };
 
 struct Int8AsInt16 {
@@ -45,7 +53,7 @@ struct Int8AsUInt8 {
   static constexpr std::int64_t kPerWord = 1;
   static constexpr std::uint32_t kSigns = 0x80808080u;
   static U32x load(const Element* p) { return load_words(p) ^ kSigns; }
-  static std::uint32_t word(const Element* p) { return *p ^ kSigns; }
+  static std::uint32_t word(const Element* p) { return unaligned(p) ^ kSigns; }
 };
 
 template <class Source>

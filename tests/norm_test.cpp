@@ -239,5 +239,33 @@ TEST(GroupNorm, RejectsWhatDoesNotFit) {
   EXPECT_EQ(norm(2, w, {}), "group_norm: bias is missing");
 }
 
+TEST(ChannelSums, OfPartsAddUpToTheStatisticsOfTheWhole) {
+  for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16}) {
+    const Tensor x = random_normal({5, 7, 12}, dtype, 1);
+    const Tensor weight = random_normal({12}, Dtype::kF32, 2);
+    const Tensor bias = random_normal({12}, Dtype::kF32, 3);
+    ops::ChannelSums sums;
+    for (const auto& [top, bottom] : {std::pair{0, 2}, {2, 5}}) {
+      for (const auto& [left, right] : {std::pair{0, 3}, {3, 7}}) {
+        sums += ops::channel_sums(x, top, bottom, left, right);
+      }
+    }
+    EXPECT_EQ(sums.pixels, 35);
+    for (const bool with_silu : {false, true}) {
+      const Tensor expected = ops::group_norm(x, 4, weight, bias, 1e-6f, with_silu);
+      const Tensor result = ops::group_norm(x, 4, weight, bias, 1e-6f, with_silu, sums);
+      EXPECT_TRUE(all_close(result, expected, dtype == Dtype::kF32 ? 1e-5 : 0x1p-7, 1e-6));
+    }
+  }
+}
+
+TEST(ChannelSums, RefuseWhatDoesNotFit) {
+  const Tensor x = zeros({2, 2, 4}), vector = zeros({4});
+  EXPECT_EQ(error_of([&] { return ops::channel_sums(x, 0, 3, 0, 2).pixels; }),
+            "channel_sums: rows 0 to 3, columns 0 to 2 of x [2, 2, 4]");
+  EXPECT_EQ(error_of([&] { return ops::group_norm(x, 2, vector, vector, 1e-6f, false, {}); }),
+            "group_norm: statistics of 0 channels and 0 pixels do not fit x [2, 2, 4]");
+}
+
 }  // namespace
 }  // namespace zimage

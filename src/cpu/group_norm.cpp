@@ -68,14 +68,37 @@ ChannelMap channel_map(const std::vector<double>& sums, std::int64_t pixels, int
 void group_norm(const Tensor& x, int groups, const Tensor& weight, const Tensor& bias, float eps,
                 bool with_silu, Tensor& y) {
   const std::int64_t channels = x.dim(-1), pixels = x.numel() / channels;
-  const std::int64_t grain = rows_per_block(channels);
-  const ChannelMap map = channel_map(channel_sums(x, pixels, grain), pixels, groups,
-                                     weight.data<float>(), bias.data<float>(), eps);
+  group_norm(x, groups, weight, bias, eps, with_silu,
+             channel_sums(x, pixels, rows_per_block(channels)), pixels, y);
+}
+
+void group_norm(const Tensor& x, int groups, const Tensor& weight, const Tensor& bias, float eps,
+                bool with_silu, const std::vector<double>& sums, std::int64_t pixels, Tensor& y) {
+  const std::int64_t channels = x.dim(-1);
+  const ChannelMap map =
+      channel_map(sums, pixels, groups, weight.data<float>(), bias.data<float>(), eps);
   const GroupNormKernels& kernels = group_norm_kernels();
-  parallel_blocks(pixels, grain, [&](std::int64_t begin, std::int64_t end) {
-    kernels.scale_shift(pixel_of(x, begin), x.dtype(), end - begin, channels, map.factor.data(),
-                        map.shift.data(), with_silu, pixel_of(y, begin));
+  parallel_blocks(
+      x.numel() / channels, rows_per_block(channels), [&](std::int64_t begin, std::int64_t end) {
+        kernels.scale_shift(pixel_of(x, begin), x.dtype(), end - begin, channels, map.factor.data(),
+                            map.shift.data(), with_silu, pixel_of(y, begin));
+      });
+}
+
+// Every row leaves its own sums, and they are added up in order.
+std::vector<double> channel_sums(const Tensor& x, std::int64_t row_begin, std::int64_t row_end,
+                                 std::int64_t column_begin, std::int64_t column_end) {
+  const std::int64_t channels = x.dim(2), rows = row_end - row_begin;
+  const GroupNormKernels& kernels = group_norm_kernels();
+  std::vector<double> of_rows(rows * 2 * channels);
+  parallel_for(rows, [&](std::int64_t row) {
+    double* const sums = of_rows.data() + row * 2 * channels;
+    kernels.channel_sums(pixel_of(x, (row_begin + row) * x.dim(1) + column_begin), x.dtype(),
+                         column_end - column_begin, channels, sums, sums + channels);
   });
+  std::vector<double> total(2 * channels);
+  for (std::size_t i = 0; i < of_rows.size(); ++i) total[i % total.size()] += of_rows[i];
+  return total;
 }
 
 }  // namespace zimage::cpu

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "core/tensor.h"
 
 namespace zimage::ops {
@@ -18,5 +21,21 @@ Tensor layer_norm(const Tensor& x, float eps, Dtype out_dtype, const Tensor& sca
 // channels is a multiple of groups. Statistics in f64, y has x's shape and dtype.
 Tensor group_norm(const Tensor& x, int groups, const Tensor& weight, const Tensor& bias, float eps,
                   bool with_silu);
+
+// What a norm of a picture is made from, of all of it or of parts that are added up.
+struct ChannelSums {
+  std::vector<double> sums;  // [2, channels]: of the values, then of their squares
+  std::int64_t pixels = 0;
+
+  ChannelSums& operator+=(const ChannelSums& other);
+};
+
+// Of the rows and columns [begin, end) of x, [height, width, channels] bf16 or f32.
+ChannelSums channel_sums(const Tensor& x, std::int64_t row_begin, std::int64_t row_end,
+                         std::int64_t column_begin, std::int64_t column_end);
+
+// group_norm with statistics that come from elsewhere.
+Tensor group_norm(const Tensor& x, int groups, const Tensor& weight, const Tensor& bias, float eps,
+                  bool with_silu, const ChannelSums& statistics);
 
 }  // namespace zimage::ops

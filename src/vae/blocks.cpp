@@ -47,12 +47,12 @@ ResnetBlock::ResnetBlock(const WeightScope& weights, int in, int out, int groups
   if (in != out) shortcut_.emplace(weights / "conv_shortcut", in, out, 1);
 }
 
-Tensor ResnetBlock::operator()(const Tensor& x) const {
+Tensor ResnetBlock::operator()(const Tensor& x, TileNorms* tile) const {
   // One by one, so that each is freed once it is used: at full size they are the peak of memory.
-  Tensor h = norm1_.silu(x);
+  Tensor h = norm1_.silu(x, tile);
   h = conv1_(h);
   if (shortcut_) allocator::trim();  // no later tensor has the size of the wider input
-  h = norm2_.silu(h);
+  h = norm2_.silu(h, tile);
   h = conv2_(h);
   return ops::add(shortcut_ ? (*shortcut_)(x) : x, h);
 }

@@ -10,6 +10,7 @@
 #include "ops/linear.h"
 #include "ops/norm.h"
 #include "ops/upsample_conv2d.h"
+#include "vae/tiles.h"
 
 namespace zimage {
 
@@ -50,12 +51,14 @@ class GroupNorm {
         bias_(weights.vector("bias", {channels})),
         groups_(groups) {}
 
-  Tensor operator()(const Tensor& x) const { return normalise(x, false); }
-  Tensor silu(const Tensor& x) const { return normalise(x, true); }
+  // `tile`: what x is a part of, or null for a whole picture.
+  Tensor operator()(const Tensor& x) const { return normalise(x, false, nullptr); }
+  Tensor silu(const Tensor& x, TileNorms* tile = nullptr) const { return normalise(x, true, tile); }
 
  private:
   static constexpr float kEps = 1e-6f;  // diffusers passes it to every norm of this model
-  Tensor normalise(const Tensor& x, bool with_silu) const {
+  Tensor normalise(const Tensor& x, bool with_silu, TileNorms* tile) const {
+    if (tile != nullptr) return tile->normalise(x, groups_, weight_, bias_, kEps, with_silu);
     return ops::group_norm(x, groups_, weight_, bias_, kEps, with_silu);
   }
 
@@ -67,7 +70,7 @@ class GroupNorm {
 class ResnetBlock {
  public:
   ResnetBlock(const WeightScope& weights, int in, int out, int groups);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x, TileNorms* tile = nullptr) const;
 
  private:
   GroupNorm norm1_;

@@ -17,8 +17,8 @@ class UpBlock {
     if (upsamples) upsampler_.emplace(weights / "upsamplers.0.conv", out);
   }
 
-  Tensor operator()(Tensor x) const {
-    for (const ResnetBlock& resnet : resnets_) x = resnet(x);
+  Tensor operator()(Tensor x, TileNorms* tile) const {
+    for (const ResnetBlock& resnet : resnets_) x = resnet(x, tile);
     if (upsampler_) x = (*upsampler_)(x);
     allocator::trim();  // later sizes are others: what is cached would only add to the peak
     return x;
@@ -64,12 +64,36 @@ struct VaeDecoder::Impl {
     return x;
   }
 
-  Tensor decode(const Tensor& latents) const {
+  Tensor decode(const Tensor& latents) const { return grow(enter(latents), nullptr); }
+
+  Tensor decode_in_tiles(const Tensor& latents, std::int64_t side) const {
+    const Tensor x = enter(latents);
+    allocator::trim();
+    const std::vector<Tile> tiles = tiles_of(x.dim(0), x.dim(1), side);
+    Mosaic picture(config.out_channels, x.dim(0), x.dim(1), config.scale());
+    TileNorms norms;
+    for (int pass = 0; pass <= TileNorms::kPasses; ++pass) {
+      norms.begin_pass();
+      for (const Tile& tile : tiles) {
+        norms.begin_tile(tile);
+        const Tensor pixels = grow(crop(x, tile.rows, tile.columns), &norms);
+        if (pass == TileNorms::kPasses) picture.add(tile, pixels);
+      }
+    }
+    return picture.take();
+  }
+
+  // What happens at the size of the latents, all of them together.
+  Tensor enter(const Tensor& latents) const {
     Tensor x = to_nhwc(unscaled(latents), compute);
     if (post_quant_conv) x = (*post_quant_conv)(x);
-    x = mid_block(conv_in(x));
-    for (const UpBlock& block : up_blocks) x = block(std::move(x));
-    x = conv_norm_out.silu(x);
+    return mid_block(conv_in(x));
+  }
+
+  // From there to pixels.
+  Tensor grow(Tensor x, TileNorms* tile) const {
+    for (const UpBlock& block : up_blocks) x = block(std::move(x), tile);
+    x = conv_norm_out.silu(x, tile);
     x = conv_out(x);
     return to_nchw(x);
   }
@@ -93,12 +117,12 @@ VaeDecoder::VaeDecoder(const VaeConfig& config, const WeightMap& weights, Dtype 
 
 VaeDecoder::~VaeDecoder() = default;
 
-Tensor VaeDecoder::operator()(const Tensor& latents) const {
+Tensor VaeDecoder::operator()(const Tensor& latents, std::int64_t tile) const {
   check(latents.rank() == 3 && latents.dim(0) == impl_->config.latent_channels &&
             latents.dim(1) > 0 && latents.dim(2) > 0 && latents.dtype() == Dtype::kF32,
         "vae: latents are ", latents.shape(), " ", latents.dtype(), ", expected [",
         impl_->config.latent_channels, ", height, width] F32");
-  return impl_->decode(latents);
+  return tile == 0 ? impl_->decode(latents) : impl_->decode_in_tiles(latents, tile);
 }
 
 }  // namespace zimage

@@ -24,8 +24,8 @@ class DownBlock {
     if (downsamples) downsampler_.emplace(weights / "downsamplers.0.conv", out, out, 3, kHalve);
   }
 
-  Tensor operator()(Tensor x) const {
-    for (const ResnetBlock& resnet : resnets_) x = resnet(x);
+  Tensor operator()(Tensor x, TileNorms* tile) const {
+    for (const ResnetBlock& resnet : resnets_) x = resnet(x, tile);
     if (downsampler_) x = (*downsampler_)(x);
     allocator::trim();  // later sizes are others: what is cached would only add to the peak
     return x;
@@ -70,9 +70,39 @@ struct VaeEncoder::Impl {
   }
 
   Tensor encode(const Tensor& pixels) const {
-    Tensor x = conv_in(to_nhwc(pixels, compute));
-    for (const DownBlock& block : down_blocks) x = block(std::move(x));
-    x = conv_out(conv_norm_out.silu(mid_block(x)));
+    return leave(shrink(to_nhwc(pixels, compute), nullptr));
+  }
+
+  Tensor encode_in_tiles(const Tensor& pixels, std::int64_t side) const {
+    const std::int64_t scale = config.scale();
+    const Tensor x = to_nhwc(pixels, compute);
+    const std::int64_t height = x.dim(0) / scale, width = x.dim(1) / scale;
+    const std::vector<Tile> tiles = tiles_of(height, width, side);
+    Mosaic shrunk(config.block_out_channels.back(), height, width, 1);
+    TileNorms norms;
+    for (int pass = 0; pass <= TileNorms::kPasses; ++pass) {
+      norms.begin_pass();
+      for (const Tile& tile : tiles) {
+        norms.begin_tile(tile);
+        const Span rows{tile.rows.begin * scale, tile.rows.end * scale};
+        const Span columns{tile.columns.begin * scale, tile.columns.end * scale};
+        const Tensor part = shrink(crop(x, rows, columns), &norms);
+        if (pass == TileNorms::kPasses) shrunk.add(tile, to_nchw(part));
+      }
+    }
+    return leave(to_nhwc(shrunk.take(), compute));
+  }
+
+  // Pixels to the size of the latents.
+  Tensor shrink(const Tensor& pixels, TileNorms* tile) const {
+    Tensor x = conv_in(pixels);
+    for (const DownBlock& block : down_blocks) x = block(std::move(x), tile);
+    return x;
+  }
+
+  // What happens at that size, to all of it together.
+  Tensor leave(const Tensor& shrunk) const {
+    Tensor x = conv_out(conv_norm_out.silu(mid_block(shrunk)));
     if (quant_conv) x = (*quant_conv)(x);
     return to_nchw(x);
   }
@@ -96,14 +126,14 @@ VaeEncoder::VaeEncoder(const VaeConfig& config, const WeightMap& weights, Dtype 
 
 VaeEncoder::~VaeEncoder() = default;
 
-Tensor VaeEncoder::moments(const Tensor& pixels) const {
+Tensor VaeEncoder::moments(const Tensor& pixels, std::int64_t tile) const {
   const int scale = impl_->config.scale();
   check(pixels.rank() == 3 && pixels.dim(0) == 3 && pixels.dtype() == Dtype::kF32 &&
             pixels.dim(1) > 0 && pixels.dim(2) > 0 && pixels.dim(1) % scale == 0 &&
             pixels.dim(2) % scale == 0,
         "vae: pixels are ", pixels.shape(), " ", pixels.dtype(),
         ", expected [3, height, width] F32 with multiples of ", scale);
-  return impl_->encode(pixels);
+  return tile == 0 ? impl_->encode(pixels) : impl_->encode_in_tiles(pixels, tile);
 }
 
 Tensor mean_latents(const VaeConfig& config, const Tensor& moments) {

@@ -33,7 +33,8 @@ class VaeDecoder {
   ~VaeDecoder();
   // latents: [latent_channels, h, w] f32 as the denoise loop leaves them (this divides by
   // scaling_factor and adds shift_factor). Returns [3, h * scale, w * scale] f32, about -1 to 1.
-  Tensor operator()(const Tensor& latents) const;
+  // tile: 0, or side of the tiles in latent pixels (vae/tiles.h): in less memory nearly the same.
+  Tensor operator()(const Tensor& latents, std::int64_t tile = 0) const;
 
  private:
   struct Impl;
@@ -47,7 +48,8 @@ class VaeEncoder {
   ~VaeEncoder();
   // pixels: [3, H, W] f32, -1 to 1, H and W multiples of scale(). Returns the distribution's
   // moments [2 * latent_channels, H / scale, W / scale] f32: mean, then log variance, unscaled.
-  Tensor moments(const Tensor& pixels) const;
+  // tile: as in VaeDecoder.
+  Tensor moments(const Tensor& pixels, std::int64_t tile = 0) const;
 
  private:
   struct Impl;

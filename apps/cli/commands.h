@@ -15,5 +15,6 @@ int download(int argc, char** argv);
 int models(int argc, char** argv);
 int inspect(int argc, char** argv);
 int quantize(int argc, char** argv);
+int plan(int argc, char** argv);
 
 }  // namespace zimage::cli

@@ -17,15 +17,15 @@
 #include "picture_flags.h"
 #include "profile_report.h"
 #include "progress.h"
+#include "run_flags.h"
 #include "zimage/metadata.h"
 
 namespace zimage::cli {
 namespace {
 
 struct Arguments {
-  std::string output, dtype = "auto", prompt;
-  std::vector<std::string> int8_keep;
-  int threads = 0, quality = 95;
+  std::string output, prompt;
+  int quality = 95;
   bool no_metadata = false, no_progress = false, json = false, profile = false;
 };
 
@@ -37,32 +37,10 @@ void add_flags(CLI::App& app, Arguments& a) {
   app.add_option("--quality", a.quality, "of JPEG and WebP, 1 to 100")
       ->type_name("N")
       ->check(CLI::Range(1, 100));
-  app.add_option("--dtype", a.dtype,
-                 "compute type; auto is bf16, and int8 for weights that the file has so")
-      ->type_name("auto|f32|bf16|int8")
-      ->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}));
-  app.add_option("--int8-keep", a.int8_keep,
-                 "with --dtype int8: weights that stay in bf16, by a part of their names "
-                 "(layers.0, feed_forward.w2)")
-      ->type_name("NAME,...")
-      ->delimiter(',');
-  app.add_option("-t,--threads", a.threads, "all processors of this process when not given")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1024));
   app.add_flag("--no-metadata", a.no_metadata, "write no prompt and settings into the picture");
   app.add_flag("--no-progress", a.no_progress, "no progress on stderr");
   app.add_flag("--profile", a.profile, "where the time went, on stderr at the end");
   app.add_flag("--json", a.json, "one JSON record on stdout instead of the paths");
-}
-
-PipelineOptions pipeline_options(const Arguments& a) {
-  PipelineOptions options;
-  options.threads = a.threads;
-  if (a.dtype == "f32") options.dtype = ComputeDtype::kF32;
-  if (a.dtype == "bf16") options.dtype = ComputeDtype::kBf16;
-  if (a.dtype == "int8") options.dtype = ComputeDtype::kInt8;
-  options.int8_keep = a.int8_keep;
-  return options;
 }
 
 std::uint64_t random_seed() {
@@ -82,7 +60,7 @@ std::string with_inputs(const std::string& record_json, const InputFlags& pictur
 }
 
 int run(const Arguments& a, const OptionFlags& flags, const InputFlags& pictures,
-        const ModelFlags& model) {
+        const ModelFlags& model, const RunFlags& how_to_run) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   ProgressDisplay display(!a.no_progress);
@@ -93,7 +71,7 @@ int run(const Arguments& a, const OptionFlags& flags, const InputFlags& pictures
   pictures.read(given, display);
   flags.apply(given);
   check_inputs(given);
-  PipelineOptions how = pipeline_options(a);
+  PipelineOptions how = how_to_run.options();
   how.model = model.options(display);
   pictures.choose_network(how.model);
   Pipeline pipeline(model.model(), how);
@@ -153,6 +131,7 @@ int draw(CLI::App& app, int argc, char** argv, const OptionFlags::Names& without
   OptionFlags flags(app, without);
   Flags pictures(app);
   ModelFlags model(app);
+  RunFlags how_to_run(app);
   if (!parse_arguments(app, argc, argv)) return kDone;
   const bool has_prompt = flags.is_given("prompt");
   if (has_prompt == !arguments.prompt.empty()) {
@@ -160,7 +139,7 @@ int draw(CLI::App& app, int argc, char** argv, const OptionFlags::Names& without
                          ? "--prompt and a second prompt without a flag: expected one of them"
                          : "no prompt: expected --prompt TEXT");
   }
-  return run(arguments, flags, pictures, model);
+  return run(arguments, flags, pictures, model, how_to_run);
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ constexpr std::array<Command, 7> kCommands{
     {{"generate", "text to image, image to image, inpainting", generate},
      {"control", "steered by edges, depth, a pose, or a picture to repaint", control},
      {"preprocess", "makes a control map of a photo", preprocess},
+     {"plan", "what memory and time a picture would take", plan},
      {"models", "the known models and those in the cache", models},
      {"download", "fetch a model from the hub", download},
      {"inspect", "what a folder or file of weights is", inspect},

@@ -12,6 +12,7 @@
 #include "zimage/error.h"
 #include "zimage/image.h"
 #include "zimage/models.h"
+#include "zimage/plan.h"
 #include "zimage/profile.h"
 
 namespace zimage {
@@ -100,7 +101,10 @@ struct PipelineOptions {
   ComputeDtype dtype = ComputeDtype::kAuto;
   // With kInt8: weights that are not quantised, by a part of their names between dots.
   std::vector<std::string> int8_keep = {};
-  int threads = 0;          // 0: all processors this process may use; in force during generate()
+  int threads = 0;  // 0: all processors this process may use; in force during generate()
+  // Bytes that the process may have resident, mapped weights included; 0: what the system has.
+  // Where it is less than the weights need, layers are read again each time they are used.
+  std::uint64_t max_memory = 0;
   ModelOptions model = {};  // how the model is found
 };
 
@@ -134,6 +138,11 @@ class Pipeline {
   // Throws what generate() would throw before its work starts: UsageError for an option out of
   // range, Error for too little memory or a prompt that is no UTF-8.
   void check_options(const GenerateOptions& options) const;
+
+  // What generate() would take. Runs some operations for about a second to learn the machine's
+  // speed. Here an empty prompt stands for the longest, and a control network needs no picture.
+  // Throws what check_options() throws.
+  RunPlan plan(const GenerateOptions& options) const;
 
   // Gives each picture to on_image as soon as it is decoded. Throws UsageError for an option out of
   // range; Error for broken files, too little memory or a non-finite value, naming the place;

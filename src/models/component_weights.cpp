@@ -121,14 +121,6 @@ std::vector<StoredTensor> stored_tensors(const std::vector<fs::path>& files) {
   return tensors;
 }
 
-std::uint64_t own_bytes(const StoredTensor& tensor, Dtype compute) {
-  const auto numbers = static_cast<std::uint64_t>(tensor.shape.numel());
-  const bool is_converted =
-      tensor.shape.rank() > 1 && (tensor.dtype != compute || tensor.is_scaled);
-  return (tensor.is_aligned ? 0 : numbers * size_of(tensor.dtype)) +
-         (is_converted ? numbers * size_of(compute) : 0);
-}
-
 std::vector<StoredTensor> stored_tensors(const Snapshot& snapshot, const std::string& component) {
   const std::string where = where_of(snapshot, component);
   std::map<std::string, StoredTensor> stored;

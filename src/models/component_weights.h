@@ -27,8 +27,4 @@ std::vector<StoredTensor> stored_tensors(const Snapshot& snapshot, const std::st
 // Those of any checkpoint files, under the names that they have there.
 std::vector<StoredTensor> stored_tensors(const std::vector<std::filesystem::path>& files);
 
-// Memory that the tensor needs beside its mapped file to be used as a weight in `compute`: it is
-// copied where it is not aligned, and converted where it is a matrix of another dtype.
-std::uint64_t own_bytes(const StoredTensor& tensor, Dtype compute);
-
 }  // namespace zimage

@@ -101,14 +101,6 @@ ControlFiles resolve_control(const ModelOptions& options) {
   return files;
 }
 
-std::uint64_t converted_bytes(const ControlFiles& files, Dtype compute) {
-  std::uint64_t bytes = 0;
-  for (const StoredTensor& tensor : stored_tensors(files.weights)) {
-    bytes += own_bytes(tensor, compute);
-  }
-  return bytes;
-}
-
 WeightMap load_control(const ControlFiles& files) {
   const fs::path& first = files.weights.front();
   const bool is_whole = files.weights.size() == 1;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -24,8 +23,5 @@ ControlFiles resolve_control(const ModelOptions& options);
 
 // Mapped, not read.
 WeightMap load_control(const ControlFiles& files);
-
-// Memory for weights that cannot be used as they lie in the files, in bytes.
-std::uint64_t converted_bytes(const ControlFiles& files, Dtype compute);
 
 }  // namespace zimage

@@ -26,11 +26,11 @@ Tensor inverted(const Tensor& mask) {
 }  // namespace
 
 Tensor control_context(const ControlInputs& inputs, const VaeEncoder& encoder, const VaeConfig& vae,
-                       int channels, int width, int height) {
+                       int channels, int width, int height, int tile) {
   const int h = height / vae.scale(), w = width / vae.scale();
   Tensor context = zeros({channels, h, w});
   const auto encode = [&](const Tensor& pixels) {
-    return mean_latents(vae, encoder.moments(pixels));
+    return mean_latents(vae, encoder.moments(pixels, tile));
   };
   if (inputs.image) put(context, 0, encode(to_pixels(*inputs.image, width, height)));
   std::optional<Mask> mask;

@@ -12,7 +12,7 @@ namespace zimage {
 // which the inputs are resized. As ZImageControlNetPipeline and ZImageControlNetInpaintPipeline of
 // diffusers.
 Tensor control_context(const ControlInputs& inputs, const VaeEncoder& encoder, const VaeConfig& vae,
-                       int channels, int width, int height);
+                       int channels, int width, int height, int tile);
 
 // Throws UsageError for inputs that a network of so many channels does not have.
 void check_control_inputs(const ControlInputs& inputs, const VaeConfig& vae, int channels);

@@ -12,10 +12,6 @@
 namespace zimage {
 namespace {
 
-// In diffusers' order of operations: timestep = 1000 * sigma, t = (1000 - timestep) / 1000, all
-// f32.
-float model_time(float sigma) { return (1000.0f - 1000.0f * sigma) / 1000.0f; }
-
 std::span<const Branch> branches_at(float cfg_scale) {
   static constexpr std::array kBranches{Branch::kPositive, Branch::kNegative};
   return std::span(kBranches).first(cfg_scale > 0 ? 2 : 1);
@@ -32,6 +28,9 @@ Tensor negated(const Tensor& x) {
 }
 
 }  // namespace
+
+// timestep = 1000 * sigma, t = (1000 - timestep) / 1000, all f32.
+float model_time(float sigma) { return (1000.0f - 1000.0f * sigma) / 1000.0f; }
 
 int count_updates(const std::vector<float>& sigmas) {
   int updates = 0;

@@ -24,6 +24,9 @@ struct DenoiseOptions {
   std::function<void(const Update&)> on_update = {};  // throws to stop
 };
 
+// t of the model at sigma, in diffusers' order of operations.
+float model_time(float sigma);
+
 // Updates that move the latents: steps between equal sigmas are skipped, as they change nothing.
 int count_updates(const std::vector<float>& sigmas);
 

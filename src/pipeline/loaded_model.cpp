@@ -35,6 +35,7 @@ LoadedModel::LoadedModel(ResolvedModel model, std::optional<ControlFiles> files,
     : snapshot(std::move(model.snapshot)),
       family(model.family),
       threads(options.threads > 0 ? options.threads : hardware_threads()),
+      max_memory(options.max_memory),
       compute(options.dtype == ComputeDtype::kF32 ? Dtype::kF32 : Dtype::kBf16),
       int8(choose_int8(snapshot, options.dtype, options.int8_keep, "--int8-keep")),
       tokenizer(load_tokenizer(snapshot, known)),
@@ -94,41 +95,51 @@ void LoadedModel::check_control(const ControlInputs& inputs) const {
   check_control_inputs(inputs, vae, control->in_channels);
 }
 
-void LoadedModel::check_options(const GenerateOptions& options) const {
+void LoadedModel::check_picture(const GenerateOptions& options) const {
   zimage::check_options(options, limits());
-  check_control(options.control);
   if (options.image) {
     check_usage(count_updates(sigmas(options)) > 0, "--strength ", strength_of(options),
                 ": leaves none of ", options.steps,
                 " steps, the picture would only be copied; expected more");
   }
-  for (const std::string& prompt : {options.prompt, options.negative_prompt}) {
-    (void)encode_prompt(*tokenizer.tokenizer, prompt, options.max_sequence_length);
-  }
   if (options.step_cache == StepCache::kMask) {
     check_step_cache_mask(options.step_cache_mask, count_updates(sigmas(options)));
   }
-  check_memory(memory_request(options, 1));
+  (void)longest_prompt(options);
 }
 
-int LoadedModel::prompts_per_pass(const GenerateOptions& options) const {
-  const bool is_guided = options.guidance_scale > 0;
-  return is_guided && is_enough(memory_request(options, 2), available_memory()) ? 2 : 1;
+void LoadedModel::check_options(const GenerateOptions& options) const {
+  check_picture(options);
+  check_control(options.control);
+  (void)plan_memory(options);
 }
 
-MemoryRequest LoadedModel::memory_request(const GenerateOptions& options, int prompts) const {
-  return {.snapshot = snapshot,
-          .compute = compute,
-          .text_encoder = text_encoder,
-          .transformer = transformer,
-          .vae = vae,
-          .width = options.width,
-          .height = options.height,
-          .tokens = options.max_sequence_length,
-          .prompts = prompts,
-          .has_image = options.image || options.control.any(),
-          .has_control = control.has_value(),
-          .control_weight_bytes = control ? converted_bytes(*control_files, compute) : 0};
+int LoadedModel::longest_prompt(const GenerateOptions& options) const {
+  std::size_t longest = 0;
+  for (const std::string& prompt : {options.prompt, options.negative_prompt}) {
+    const auto ids = encode_prompt(*tokenizer.tokenizer, prompt, options.max_sequence_length).ids;
+    longest = std::max(longest, ids.size());
+  }
+  return options.prompt.empty() ? options.max_sequence_length : static_cast<int>(longest);
+}
+
+MemoryPlan LoadedModel::plan_memory(const GenerateOptions& options) const {
+  const std::uint64_t limit = memory_limit(max_memory);
+  return zimage::plan_memory({.snapshot = snapshot,
+                              .control_files = control_files,
+                              .control = control,
+                              .compute = compute,
+                              .int8 = int8.policy,
+                              .text_encoder = text_encoder,
+                              .transformer = transformer,
+                              .vae = vae,
+                              .width = options.width,
+                              .height = options.height,
+                              .tokens = longest_prompt(options),
+                              .prompts = options.guidance_scale > 0 ? 2 : 1,
+                              .is_limited = limit == max_memory,
+                              .has_image = options.image || control},
+                             limit);
 }
 
 }  // namespace zimage

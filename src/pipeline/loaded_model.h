@@ -40,14 +40,19 @@ struct LoadedModel {
   OptionLimits limits() const;
   // Of the updates that the options ask for.
   std::vector<float> sigmas(const GenerateOptions& options) const;
-  // Throws UsageError, and Error for a prompt that is no UTF-8 or too little memory.
+  // Throws UsageError, and Error for a prompt that is no UTF-8.
+  void check_picture(const GenerateOptions& options) const;
+  // Throws the same, also for control inputs, and Error for too little memory.
   void check_options(const GenerateOptions& options) const;
-  // Prompts that the transformer takes in one pass: both of guidance, where memory allows it.
-  int prompts_per_pass(const GenerateOptions& options) const;
+  // Tokens that are read of the longest prompt, or may be when there is none.
+  int longest_prompt(const GenerateOptions& options) const;
+  // For options that are checked. Throws Error for too little memory.
+  MemoryPlan plan_memory(const GenerateOptions& options) const;
 
   Snapshot snapshot;
   Family family;
   int threads;
+  std::uint64_t max_memory;  // bytes; 0: what the system has
   Dtype compute;
   Int8Choice int8;
   SharedTokenizer tokenizer;
@@ -61,7 +66,6 @@ struct LoadedModel {
  private:
   void check_fit() const;
   void check_control(const ControlInputs& inputs) const;
-  MemoryRequest memory_request(const GenerateOptions& options, int prompts) const;
 };
 
 }  // namespace zimage

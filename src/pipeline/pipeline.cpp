@@ -14,6 +14,7 @@
 #include "models/preset.h"
 #include "pipeline/denoise.h"
 #include "pipeline/loaded_model.h"
+#include "pipeline/run_plan.h"
 #include "pipeline/stages.h"
 
 namespace zimage {
@@ -94,6 +95,12 @@ void Pipeline::check_options(const GenerateOptions& options) const {
   impl_->model.check_options(options);
 }
 
+RunPlan Pipeline::plan(const GenerateOptions& options) const {
+  const LoadedModel& model = impl_->model;
+  model.check_picture(options);
+  return plan_run(model, options);
+}
+
 void Pipeline::generate(
     const GenerateOptions& options,
     const std::function<void(int index, Image image, const Drawing& how)>& on_image) {
@@ -116,19 +123,21 @@ void Pipeline::Impl::draw(const GenerateOptions& options, const OnImage& on_imag
   warn_of_step_cache(options, count_updates(model.sigmas(options)));
   check_weights(model, options);
   allocator::trim();
-  Inputs inputs{.embeds = prompts.encode(model, options),
+  const MemoryPlan memory = model.plan_memory(options);
+  log_savings(memory, model.vae.scale());
+  Inputs inputs{.embeds = prompts.encode(model, options, memory),
                 .image = {},
                 .control = {},
                 .kept = kept_pixels(options)};
   allocator::trim();
-  inputs.image = encode_image(model, options);
-  inputs.control = encode_control(model, options);
+  inputs.image = encode_image(model, options, memory);
+  inputs.control = encode_control(model, options, memory);
   allocator::trim();
 
   for (int i = 0; i < options.num_images; ++i) {
-    DrawnLatents drawn = draw_latents(model, options, i, inputs);
+    DrawnLatents drawn = draw_latents(model, options, memory, i, inputs);
     allocator::trim();
-    Image image = decode(model, options, i, inputs, std::exchange(drawn.latents, {}));
+    Image image = decode(model, options, memory, i, inputs, std::exchange(drawn.latents, {}));
     allocator::trim();
     on_image(i, std::move(image), drawn.how);
   }

@@ -56,7 +56,9 @@ void throw_if_cancelled(const GenerateOptions& options) {
 class EncodingStage {
  public:
   EncodingStage(const LoadedModel& model, const GenerateOptions& options)
-      : weights_(load(model, options)), encoder_(model.vae, weights_, model.compute) {}
+      : weights_(load(model, options)), encoder_(model.vae, weights_, model.compute) {
+    weights_.release_pages();  // most are converted
+  }
   const VaeEncoder& encoder() const { return encoder_; }
   // What came out is right; throws Error otherwise.
   Tensor checked(Tensor x) const {
@@ -79,13 +81,19 @@ class EncodingStage {
 // A control network at work on the pictures of a request.
 struct LoadedControl {
   LoadedControl(const LoadedModel& model, const Tensor& inputs, const Transformer& transformer,
-                float scale)
-      : weights(load_control(*model.control_files)),
+                float scale, std::uint64_t layer_bytes)
+      : weights(load(*model.control_files, layer_bytes)),
         net(*model.control, model.transformer, weights, model.compute),
         context(net.prepare(inputs, transformer.x_pad_token())),
         control{net, context, scale} {}
   LoadedControl(const LoadedControl&) = delete;
   LoadedControl& operator=(const LoadedControl&) = delete;
+
+  static WeightMap load(const ControlFiles& files, std::uint64_t layer_bytes) {
+    WeightMap weights = load_control(files);
+    weights.keep_layers(layer_bytes);
+    return weights;
+  }
 
   WeightMap weights;
   ControlNet net;
@@ -170,8 +178,8 @@ void check_weights(const LoadedModel& model, const GenerateOptions& options) {
   if (model.control) check_control_weights(model);
 }
 
-std::vector<Tensor> PromptEncoder::encode(const LoadedModel& model,
-                                          const GenerateOptions& options) {
+std::vector<Tensor> PromptEncoder::encode(const LoadedModel& model, const GenerateOptions& options,
+                                          const MemoryPlan& memory) {
   const profile::Stage stage("text encoder");
   const auto prompts = tokenize(model, options);
   report(options, {.stage = Stage::kEncodingPrompt, .images = options.num_images});
@@ -187,6 +195,7 @@ std::vector<Tensor> PromptEncoder::encode(const LoadedModel& model,
     }
     if (!encoder) {
       weights.emplace(model.load_weights("text_encoder"));
+      weights->keep_layers(memory.of("text encoder").layer_bytes);
       encoder.emplace(model.text_encoder, *weights, model.compute);
     }
     now.push_back({ids, (*encoder)(ids)});
@@ -200,11 +209,14 @@ std::vector<Tensor> PromptEncoder::encode(const LoadedModel& model,
   return embeds;
 }
 
-std::optional<ImageSource> encode_image(const LoadedModel& model, const GenerateOptions& options) {
+std::optional<ImageSource> encode_image(const LoadedModel& model, const GenerateOptions& options,
+                                        const MemoryPlan& memory) {
   if (!options.image) return {};
   const EncodingStage stage(model, options);
   const Tensor pixels = to_pixels(*options.image, options.width, options.height);
-  ImageSource source{.moments = stage.checked(stage.encoder().moments(pixels)), .mask = {}};
+  ImageSource source{
+      .moments = stage.checked(stage.encoder().moments(pixels, memory.of("vae encoder").tile)),
+      .mask = {}};
   if (options.mask) {
     source.mask = mask_of_latents(to_mask(*options.mask, options.width, options.height),
                                   static_cast<int>(source.moments.dim(1)),
@@ -213,15 +225,18 @@ std::optional<ImageSource> encode_image(const LoadedModel& model, const Generate
   return source;
 }
 
-Tensor encode_control(const LoadedModel& model, const GenerateOptions& options) {
+Tensor encode_control(const LoadedModel& model, const GenerateOptions& options,
+                      const MemoryPlan& memory) {
   if (!model.control || options.control.scale == 0) return {};
   const EncodingStage stage(model, options);
   return stage.checked(control_context(options.control, stage.encoder(), model.vae,
-                                       model.control->in_channels, options.width, options.height));
+                                       model.control->in_channels, options.width, options.height,
+                                       memory.of("vae encoder").tile));
 }
 
-DrawnLatents draw_latents(const LoadedModel& model, const GenerateOptions& options, int image,
-                          const Inputs& inputs) {
+DrawnLatents draw_latents(const LoadedModel& model, const GenerateOptions& options,
+                          const MemoryPlan& plan, int image, const Inputs& inputs) {
+  const StageMemory& memory = plan.of("transformer");
   const profile::Stage stage("transformer");
   Start from = start(model, options, image, inputs.image);
   Progress progress{.stage = Stage::kDenoising,
@@ -229,14 +244,15 @@ DrawnLatents draw_latents(const LoadedModel& model, const GenerateOptions& optio
                     .images = options.num_images,
                     .steps = count_updates(from.sigmas)};
   report(options, progress);
-  const int prompts_per_pass = model.prompts_per_pass(options);
-  const WeightMap weights = model.load_weights("transformer");
+  WeightMap weights = model.load_weights("transformer");
+  weights.keep_layers(memory.layer_bytes);
   const Transformer transformer(model.transformer, weights, model.compute);
   std::optional<LoadedControl> loaded;
   if (inputs.control.defined()) {
-    loaded.emplace(model, inputs.control, transformer, options.control.scale);
+    loaded.emplace(model, inputs.control, transformer, options.control.scale,
+                   memory.control_layer_bytes);
   }
-  Prompted prompted(transformer, loaded ? &loaded->control : nullptr, options, prompts_per_pass);
+  Prompted prompted(transformer, loaded ? &loaded->control : nullptr, options, memory.prompts);
   for (const Tensor& embeds : inputs.embeds) {
     prompted.add(embeds, static_cast<int>(from.latents.dim(1)),
                  static_cast<int>(from.latents.dim(2)));
@@ -274,13 +290,14 @@ std::optional<KeptPixels> kept_pixels(const GenerateOptions& options) {
                     to_mask(*mask, options.width, options.height)};
 }
 
-Image decode(const LoadedModel& model, const GenerateOptions& options, int image,
-             const Inputs& inputs, Tensor latents) {
+Image decode(const LoadedModel& model, const GenerateOptions& options, const MemoryPlan& memory,
+             int image, const Inputs& inputs, Tensor latents) {
   const profile::Stage stage("vae decoder");
   report(options, {.stage = Stage::kDecoding, .image = image, .images = options.num_images});
   const WeightMap weights = model.load_weights("vae");
   const VaeDecoder decoder(model.vae, weights, model.compute);
-  const Tensor pixels = decoder(std::exchange(latents, {}));
+  weights.release_pages();  // most are converted
+  const Tensor pixels = decoder(std::exchange(latents, {}), memory.of("vae decoder").tile);
   weights.check_intact();
   check(ops::all_finite(pixels), "vae: the decoded picture holds values that are not finite");
   Image drawn = to_image(pixels);

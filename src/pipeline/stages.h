@@ -23,7 +23,8 @@ void check_weights(const LoadedModel& model, const GenerateOptions& options);
 class PromptEncoder {
  public:
   // [tokens, hidden] f32 each: the prompt's, then the negative prompt's when guidance is on.
-  std::vector<Tensor> encode(const LoadedModel& model, const GenerateOptions& options);
+  std::vector<Tensor> encode(const LoadedModel& model, const GenerateOptions& options,
+                             const MemoryPlan& memory);
 
  private:
   struct Encoded {
@@ -47,9 +48,11 @@ struct Inputs {
   std::optional<KeptPixels> kept;    // put back into the drawn picture
 };
 
-std::optional<ImageSource> encode_image(const LoadedModel& model, const GenerateOptions& options);
+std::optional<ImageSource> encode_image(const LoadedModel& model, const GenerateOptions& options,
+                                        const MemoryPlan& memory);
 // Undefined without a control network, and where its scale is 0.
-Tensor encode_control(const LoadedModel& model, const GenerateOptions& options);
+Tensor encode_control(const LoadedModel& model, const GenerateOptions& options,
+                      const MemoryPlan& memory);
 std::optional<KeptPixels> kept_pixels(const GenerateOptions& options);
 
 struct DrawnLatents {
@@ -57,10 +60,10 @@ struct DrawnLatents {
   Drawing how;
 };
 // Picture `image`, counted from 0.
-DrawnLatents draw_latents(const LoadedModel& model, const GenerateOptions& options, int image,
-                          const Inputs& inputs);
+DrawnLatents draw_latents(const LoadedModel& model, const GenerateOptions& options,
+                          const MemoryPlan& memory, int image, const Inputs& inputs);
 
-Image decode(const LoadedModel& model, const GenerateOptions& options, int image,
-             const Inputs& inputs, Tensor latents);
+Image decode(const LoadedModel& model, const GenerateOptions& options, const MemoryPlan& memory,
+             int image, const Inputs& inputs, Tensor latents);
 
 }  // namespace zimage

@@ -1,0 +1,67 @@
+#include "models/layer_bytes.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <numeric>
+#include <optional>
+#include <utility>
+
+#include "core/allocator.h"
+
+namespace zimage {
+namespace {
+
+// The place of a layer: which list, and where in it.
+using Place = std::pair<std::size_t, int>;
+
+std::optional<Place> place_of(std::string_view name, const std::vector<std::string_view>& lists) {
+  for (std::size_t list = 0; list < lists.size(); ++list) {
+    if (!name.starts_with(lists[list])) continue;
+    const std::string_view rest = name.substr(lists[list].size());
+    int layer = 0;
+    if (rest.size() < 2 || rest[0] != '.') continue;
+    const auto [end, error] = std::from_chars(rest.data() + 1, rest.data() + rest.size(), layer);
+    if (error == std::errc()) return Place{list, layer};
+  }
+  return {};
+}
+
+std::uint64_t bytes_of(const StoredTensor& tensor, Dtype compute, const Int8Policy& int8) {
+  const bool is_stored = tensor.dtype == Dtype::kI8;
+  if (is_stored ? int8.uses_stored : int8.applies_to(tensor.name, tensor.shape)) {
+    return resident_int8_bytes(tensor.shape, is_stored);
+  }
+  return resident_weight_bytes(tensor.shape, tensor.dtype, tensor.is_scaled, compute);
+}
+
+}  // namespace
+
+std::uint64_t LayerBytes::total() const {
+  return std::accumulate(layers.begin(), layers.end(), fixed);
+}
+
+std::uint64_t LayerBytes::largest() const {
+  return layers.empty() ? 0 : *std::max_element(layers.begin(), layers.end());
+}
+
+LayerBytes layer_bytes(const std::vector<StoredTensor>& tensors,
+                       const std::vector<std::string_view>& lists, Dtype compute,
+                       const Int8Policy& int8) {
+  LayerBytes result;
+  std::map<Place, std::uint64_t> layers;
+  for (const StoredTensor& tensor : tensors) {
+    const std::uint64_t bytes = bytes_of(tensor, compute, int8);
+    const auto place = place_of(tensor.name, lists);
+    (place ? layers[*place] : result.fixed) += bytes;
+    // Copied when the file is opened, whether it is used or not.
+    if (!tensor.is_aligned) {
+      result.fixed += allocator::rounded(static_cast<std::size_t>(tensor.shape.numel()) *
+                                         size_of(tensor.dtype));
+    }
+  }
+  for (const auto& [place, bytes] : layers) result.layers.push_back(bytes);
+  return result;
+}
+
+}  // namespace zimage

@@ -1,0 +1,78 @@
+#include "pipeline/run_plan.h"
+
+#include <algorithm>
+
+#include "core/parallel.h"
+#include "pipeline/cfg.h"
+#include "pipeline/denoise.h"
+#include "pipeline/speed.h"
+#include "pipeline/system_memory.h"
+
+namespace zimage {
+namespace {
+
+// Passes through the transformer for one picture.
+int count_forwards(const LoadedModel& model, const GenerateOptions& options) {
+  const std::vector<float> sigmas = model.sigmas(options);
+  const CfgOptions cfg{.scale = options.guidance_scale, .truncation = options.cfg_truncation};
+  int forwards = 0;
+  for (std::size_t i = 0; i + 1 < sigmas.size(); ++i) {
+    if (sigmas[i] == sigmas[i + 1]) continue;
+    forwards += cfg_scale_at(cfg, model_time(sigmas[i])) > 0 ? 2 : 1;
+  }
+  return forwards;
+}
+
+// Pictures that the VAE encodes.
+int count_encoded(const LoadedModel& model, const GenerateOptions& options) {
+  const int control = options.control.image.has_value() + options.control.inpaint_image.has_value();
+  return (options.image ? 1 : 0) + (model.control ? std::max(control, 1) : 0);
+}
+
+Cost cost_of(const std::string& stage, const LoadedModel& model, const GenerateOptions& options) {
+  const int tokens = model.longest_prompt(options);
+  const int prompts = options.guidance_scale > 0 ? 2 : 1, images = options.num_images;
+  if (stage == "text encoder") return prompts * cost_of_text_encoder(model.text_encoder, tokens);
+  if (stage == "vae encoder") {
+    return count_encoded(model, options) *
+           cost_of_vae_encoder(model.vae, options.width, options.height);
+  }
+  if (stage == "vae decoder") {
+    return images * cost_of_vae_decoder(model.vae, options.width, options.height);
+  }
+  const SequenceLength length(model.transformer, model.vae, options.width, options.height, tokens);
+  Cost forward = cost_of_transformer(model.transformer, length);
+  if (model.control) forward += cost_of_controlnet(*model.control, model.transformer, length);
+  return images * (count_forwards(model, options) * forward +
+                   prompts * cost_of_caption(model.transformer, length.caption));
+}
+
+}  // namespace
+
+RunPlan plan_run(const LoadedModel& model, const GenerateOptions& options) {
+  const MemoryPlan memory = model.plan_memory(options);
+  RunPlan plan{.stages = {},
+               .peak_bytes = memory.peak_bytes(),
+               .limit_bytes = memory_limit(model.max_memory),
+               .available_bytes = memory_limit(0)};
+  set_num_threads(model.threads);
+  const Speed speed = measure_speed(model.transformer, model.vae, model.compute);
+  for (const StageMemory& stage : memory.stages) {
+    const Cost cost = cost_of(stage.stage, model, options);
+    plan.stages.push_back({.stage = stage.stage,
+                           .peak_bytes = stage.bytes(),
+                           .weight_bytes = stage.weight_bytes,
+                           .tensor_bytes = stage.tensor_bytes,
+                           .prompts = stage.prompts,
+                           .layers = stage.layers,
+                           .kept_layers = stage.kept_layers,
+                           .read_bytes = stage.read_bytes,
+                           .tile = stage.tile * model.vae.scale(),
+                           .operations = cost.total(),
+                           .seconds = speed.seconds(cost)});
+    plan.seconds += plan.stages.back().seconds;
+  }
+  return plan;
+}
+
+}  // namespace zimage

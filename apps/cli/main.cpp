@@ -19,7 +19,7 @@ struct Command {
   int (*run)(int argc, char** argv);
 };
 
-constexpr std::array<Command, 7> kCommands{
+constexpr std::array<Command, 8> kCommands{
     {{"generate", "text to image, image to image, inpainting", generate},
      {"control", "steered by edges, depth, a pose, or a picture to repaint", control},
      {"preprocess", "makes a control map of a photo", preprocess},

@@ -3,8 +3,8 @@
     python tools/check_demo/step_cache.py --model models/demo --out /tmp/step_cache \\
         --program build/release/bin/zimage
 
-Prints for every setting the updates at which the transformer was run, the PSNR against the
-picture drawn without a cache (median and worst), and the share of pictures that show what was asked.
+Prints for every setting the PSNR against the picture drawn without a cache (median and worst), how
+many pictures show what was asked, and the updates at which the transformer was run.
 """
 
 import argparse
@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from draw import Preset, draw, jobs_of_check, prompts
-from judge import faults
+from compare import compare
+from draw import Preset
 
 STEPS = 31  # 30 updates
 MASKS = {"every other": "11111" + "01" * 12 + "1", "one of three": "11111" + "001" * 8 + "1"}
@@ -30,15 +30,6 @@ SETTINGS = {
     "no cache, 15 steps": Preset(15),
     "no cache, 11 steps": Preset(11),
 }
-
-
-def pixels(path):
-    return np.asarray(Image.open(path).convert("RGB"), dtype=np.float64)
-
-
-def psnr(a, b):
-    error = np.mean((pixels(a) - pixels(b)) ** 2)
-    return 10 * np.log10(255**2 / error) if error else np.inf
 
 
 def computed_updates(path):
@@ -56,19 +47,9 @@ def main():
     parser.add_argument("--count", type=int, default=70, help="prompts that are drawn")
     args = parser.parse_args()
 
-    wanted = prompts()[: args.count]
-    plain = jobs_of_check(args.out / "off", [1], args.count)
-    for name, preset in SETTINGS.items():
-        jobs = jobs_of_check(args.out / name.replace(", ", "-").replace(" ", "-"), [1], args.count)
-        draw(args, jobs, preset)
-        right = sum(not faults(Image.open(job.path), entry) for job, entry in zip(jobs, wanted))
-        updates = np.mean([computed_updates(job.path) for job in jobs])
-        ratios = [psnr(a.path, b.path) for a, b in zip(plain, jobs)]
-        print(
-            f"{name}: {updates:.1f} updates computed, PSNR {np.median(ratios):.1f} dB "
-            f"(worst {min(ratios):.1f}), {right} of {len(jobs)} right",
-            flush=True,
-        )
+    for compared in compare(args, SETTINGS):
+        updates = np.mean([computed_updates(job.path) for job in compared.jobs])
+        print(f"{compared}, {updates:.1f} updates computed", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/check.h"
-#include "core/parallel.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "random_values.h"
 #include "text_encoder/text_encoder.h"
 #include "transformer/transformer.h"
 #include "vae/vae.h"
@@ -63,16 +64,6 @@ Asked asked_by(const Config& config) {
   return survey.asked;
 }
 
-struct Random {
-  std::uint64_t state;
-  std::uint64_t next() {  // xorshift64*
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return state * 0x2545f4914f6cdd1dull;
-  }
-};
-
 // Norms are 1 and biases 0; other values are uniform with the variance 1 / inputs, so that
 // activations keep their size through all layers.
 void fill(std::string_view name, const Shape& shape, std::uint64_t seed, std::span<bf16> values) {
@@ -82,22 +73,58 @@ void fill(std::string_view name, const Shape& shape, std::uint64_t seed, std::sp
   }
   const double inputs = static_cast<double>(shape.numel()) / static_cast<double>(shape[0]);
   const float spread = static_cast<float>(std::sqrt(3 / inputs)) * 0x1p-31f;
-  constexpr std::int64_t kBlock = 1 << 20;
-  parallel_blocks(
-      static_cast<std::int64_t>(values.size()), kBlock, [&](std::int64_t begin, std::int64_t end) {
-        Random random{seed * 0x9e3779b97f4a7c15ull + static_cast<std::uint64_t>(begin) + 1};
-        for (std::int64_t i = begin; i < end; ++i) {
-          const auto bits = static_cast<std::int32_t>(random.next() >> 32);
-          values[static_cast<std::size_t>(i)] = bf16(static_cast<float>(bits) * spread);
-        }
-      });
+  fill_blocks(static_cast<std::int64_t>(values.size()), seed,
+              [&](Random& random, std::int64_t begin, std::int64_t end) {
+                for (std::int64_t i = begin; i < end; ++i) {
+                  const auto bits = static_cast<std::int32_t>(random.next() >> 32);
+                  values[static_cast<std::size_t>(i)] = bf16(static_cast<float>(bits) * spread);
+                }
+              });
+}
+
+bool is_norm_before(std::string_view name) {
+  return name.ends_with("attention_norm1.weight") || name.ends_with("ffn_norm1.weight");
+}
+
+bool has_outliers(std::string_view name) {
+  return is_norm_before(name) || name.find(".attention.to_") != name.npos ||
+         name.find(".feed_forward.w") != name.npos;
+}
+
+// Of every row; the same in w1 and w3 of a feed-forward part.
+std::vector<float> row_factors(std::string_view name, const Shape& shape) {
+  constexpr std::string_view kFeedForward = ".feed_forward.w";
+  const std::size_t part = name.find(kFeedForward);
+  if (part == name.npos || name[part + kFeedForward.size()] == '2') {
+    return std::vector<float>(static_cast<std::size_t>(shape[0]), 1.0f);
+  }
+  return channel_factors(shape[0], 3, 10, std::hash<std::string_view>{}(name.substr(0, part)));
+}
+
+void fill_with_outliers(std::string_view name, const Shape& shape, std::uint64_t seed,
+                        std::span<bf16> values) {
+  const std::vector<float> factors = channel_factors(shape[-1], 10, 30, seed);
+  if (shape.rank() == 1) {
+    std::transform(factors.begin(), factors.end(), values.begin(), [](float f) { return bf16(f); });
+    return;
+  }
+  const std::vector<float> rows = row_factors(name, shape);
+  const double spread = 1 / std::sqrt(static_cast<double>(shape[1]));
+  fill_blocks(shape.numel(), seed, [&](Random& random, std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const float factor = rows[static_cast<std::size_t>(i / shape[1])] *
+                           factors[static_cast<std::size_t>(i % shape[1])];
+      values[static_cast<std::size_t>(i)] =
+          bf16(factor * static_cast<float>(spread * random.heavy_tailed()));
+    }
+  });
 }
 
 void write_text(const fs::path& path, std::string_view text) {
   write_file(path, std::as_bytes(std::span(text)));
 }
 
-void write_weights(const fs::path& path, const Asked& tensors) {
+void write_weights(const fs::path& path, const Asked& tensors, bool with_outliers) {
   nlohmann::ordered_json header;
   std::uint64_t offset = 0;
   for (const auto& [name, shape] : tensors) {
@@ -118,35 +145,67 @@ void write_weights(const fs::path& path, const Asked& tensors) {
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const auto& [name, shape] = tensors[i];
     values.resize(static_cast<std::size_t>(shape.numel()));
-    fill(name, shape, i, values);
+    if (with_outliers && has_outliers(name)) {
+      fill_with_outliers(name, shape, i, values);
+    } else {
+      fill(name, shape, i, values);
+    }
     file.write(std::as_bytes(std::span(values)));
   }
   file.commit();
 }
 
+struct Component {
+  std::string name, config, file;
+  Asked tensors;
+};
+
+// The published configuration with another number of layers.
+std::string with_layers(std::string_view config, const char* key, int layers) {
+  auto json = nlohmann::ordered_json::parse(config);
+  if (layers > 0) json[key] = layers;
+  return json.dump(2);
+}
+
+std::vector<Component> components_of(int layers) {
+  const auto parsed = [](const std::string& text) { return Json::parse(text, "published"); };
+  const std::string vae(kVae), encoder = with_layers(kTextEncoder, "num_hidden_layers", layers),
+                               transformer = with_layers(kTransformer, "n_layers", layers);
+  return {{"vae", vae, "diffusion_pytorch_model.safetensors",
+           asked_by<VaeDecoder, VaeEncoder>(VaeConfig::from_json(parsed(vae)))},
+          {"text_encoder", encoder, "model.safetensors",
+           asked_by<TextEncoder>(TextEncoderConfig::from_json(parsed(encoder)))},
+          {"transformer", transformer, "diffusion_pytorch_model.safetensors",
+           asked_by<Transformer>(TransformerConfig::from_json(parsed(transformer)))}};
+}
+
+void check_space(const fs::path& folder, const std::vector<Component>& components) {
+  std::uintmax_t needed = std::uintmax_t{1} << 30;
+  for (const Component& component : components) {
+    for (const auto& [name, shape] : component.tensors) {
+      needed += 2 * static_cast<std::uintmax_t>(shape.numel());
+    }
+  }
+  const auto space = fs::space(folder).available;
+  check(space >= needed, folder.string(), ": ", space >> 30, " GiB free, expected ", needed >> 30,
+        " GiB");
+}
+
 }  // namespace
 
-void make_full_size_model(const fs::path& folder, const fs::path& tokenizer_from) {
+void make_full_size_model(const fs::path& folder, const fs::path& tokenizer_from,
+                          const FullSize& options) {
   check(!fs::exists(folder), folder.string(), " exists; expected a new folder");
   fs::create_directories(folder);
-  const auto space = fs::space(folder).available;
-  constexpr std::uintmax_t kNeeded = std::uintmax_t{21} << 30;
-  check(space >= kNeeded, folder.string(), ": ", space >> 30, " GiB free, expected 21 GiB");
+  const auto components = components_of(options.layers);
+  check_space(folder, components);
   fs::copy(tokenizer_from / "tokenizer", folder / "tokenizer");
   write_text(folder / "model_index.json", kIndex);
-  const auto add = [&](const std::string& component, std::string_view config,
-                       const std::string& file, const Asked& tensors) {
-    fs::create_directory(folder / component);
-    write_text(folder / component / "config.json", config);
-    write_weights(folder / component / file, tensors);
-  };
-  const auto parsed = [](std::string_view text) { return Json::parse(text, "published"); };
-  add("vae", kVae, "diffusion_pytorch_model.safetensors",
-      asked_by<VaeDecoder, VaeEncoder>(VaeConfig::from_json(parsed(kVae))));
-  add("text_encoder", kTextEncoder, "model.safetensors",
-      asked_by<TextEncoder>(TextEncoderConfig::from_json(parsed(kTextEncoder))));
-  add("transformer", kTransformer, "diffusion_pytorch_model.safetensors",
-      asked_by<Transformer>(TransformerConfig::from_json(parsed(kTransformer))));
+  for (const auto& [name, config, file, tensors] : components) {
+    fs::create_directory(folder / name);
+    write_text(folder / name / "config.json", config);
+    write_weights(folder / name / file, tensors, options.has_outliers && name == "transformer");
+  }
   fs::create_directory(folder / "scheduler");
   write_text(folder / "scheduler/scheduler_config.json", kScheduler);
 }

@@ -1,10 +1,13 @@
-// zimage-bench: how near this machine's limits the program runs. See docs/PERFORMANCE.md.
+// zimage-bench: how near this machine's limits the program runs, and how far eight bits are from
+// f32. See docs/PERFORMANCE.md.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 
 #include "core/parallel.h"
 #include "cpu/peaks.h"
+#include "errors.h"
 #include "full_size.h"
 #include "measure.h"
 #include "zimage/error.h"
@@ -16,35 +19,58 @@ using namespace zimage::bench;
 struct Arguments {
   std::vector<std::string> what{"operations"};
   std::string model, new_model, tokenizer;
+  FullSize full_size;
   std::vector<std::int64_t> tokens{1088, 4160, 4608};
   std::vector<int> sizes{512};
+  int rows = 256;
   int threads = 0;
   bool json = false;
 };
 
 void add_flags(CLI::App& app, Arguments& a) {
-  app.add_option("WHAT", a.what,
-                 "peaks, operations, convolutions, block, forward, text, vae: what is timed")
-      ->check(
-          CLI::IsMember({"peaks", "operations", "convolutions", "block", "forward", "text", "vae"}))
+  app.add_option(
+         "WHAT", a.what,
+         "peaks, operations, convolutions, block, forward, text, vae: what is timed; or error, "
+         "alone: how far eight bits are from f32, in products or with --model in a forward")
+      ->check(CLI::IsMember(
+          {"peaks", "operations", "convolutions", "block", "forward", "text", "vae", "error"}))
       ->capture_default_str();
-  app.add_option("-m,--model", a.model,
-                 "snapshot folder of the published size (block, forward, text, vae)");
-  app.add_option("--make-model", a.new_model, "write such a folder with random weights, 21 GB");
+  app.add_option(
+      "-m,--model", a.model,
+      "snapshot folder of the published size (block, forward, text, vae); for error any");
+  CLI::Option* const make =
+      app.add_option("--make-model", a.new_model, "write such a folder with random weights, 21 GB");
+  app.add_option("--layers", a.full_size.layers, "fewer for --make-model, 1 to 30")
+      ->check(CLI::Range(1, 30))
+      ->needs(make);
+  app.add_flag("--outliers", a.full_size.has_outliers,
+               "give --make-model's transformer weights like trained ones")
+      ->needs(make);
   app.add_option("--tokenizer", a.tokenizer, "snapshot that lends --make-model its tokenizer");
   app.add_option("--tokens", a.tokens, "of the operations")->capture_default_str();
   app.add_option("--size", a.sizes, "pixels per side")->capture_default_str();
+  app.add_option("--rows", a.rows, "of the products for error")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
   app.add_option("-t,--threads", a.threads, "all processors of this process when not given")
       ->check(CLI::Range(1, 1024));
   app.add_flag("--json", a.json, "one JSON object instead of lines");
 }
 
-void run(const Arguments& a) {
-  if (!a.new_model.empty()) {
-    make_full_size_model(a.new_model, a.tokenizer);
-    return;
+void run_error(const Arguments& a) {
+  std::vector<ErrorRow> rows;
+  const AddErrorRow add = [&](const ErrorRow& row) {
+    if (!a.json) print_errors(row, rows.empty());
+    rows.push_back(row);
+  };
+  if (a.model.empty()) measure_products(a.rows, add);
+  for (const int size : a.sizes) {
+    if (!a.model.empty()) measure_velocity(a.model, size, add);
   }
-  zimage::set_num_threads(a.threads > 0 ? a.threads : zimage::hardware_threads());
+  if (a.json) std::cout << json_of(rows) << std::endl;
+}
+
+void run_times(const Arguments& a) {
   const zimage::Peaks peaks = zimage::cpu::measure_peaks();
   const Limit limit = bf16_limit(peaks);
   std::vector<Row> rows;
@@ -75,6 +101,19 @@ void run(const Arguments& a) {
     }
   }
   if (a.json) std::cout << json_of(rows, peaks) << std::endl;
+}
+
+void run(const Arguments& a) {
+  zimage::set_num_threads(a.threads > 0 ? a.threads : zimage::hardware_threads());
+  if (!a.new_model.empty()) {
+    make_full_size_model(a.new_model, a.tokenizer, a.full_size);
+    return;
+  }
+  const bool has_error = std::find(a.what.begin(), a.what.end(), "error") != a.what.end();
+  if (has_error && a.what.size() > 1) {
+    throw zimage::UsageError("error: measured alone, expected no other word beside it");
+  }
+  has_error ? run_error(a) : run_times(a);
 }
 
 }  // namespace

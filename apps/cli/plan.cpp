@@ -27,12 +27,14 @@ std::string gib(std::uint64_t bytes) {
   return text;
 }
 
-// "12 s", "1:04:30".
+// "1.2 s", "12 s", "4:30 min", "1:04 h".
 std::string duration(double seconds) {
   char text[48];
   const auto whole = static_cast<long long>(seconds + 0.5);
   if (seconds < 9.95) {
     std::snprintf(text, sizeof text, "%.1f s", seconds);
+  } else if (whole < 60) {
+    std::snprintf(text, sizeof text, "%lld s", whole);
   } else if (whole < 3600) {
     std::snprintf(text, sizeof text, "%lld:%02lld min", whole / 60, whole % 60);
   } else {

@@ -9,6 +9,7 @@
 #include "ops/attention.h"
 #include "ops/conv2d.h"
 #include "ops/elementwise.h"
+#include "ops/int8.h"
 #include "ops/linear.h"
 
 namespace zimage {
@@ -25,8 +26,7 @@ Tensor numbers(const Shape& shape, Dtype dtype) {
   return ops::cast(x, dtype);
 }
 
-// The fastest of some runs: the first one makes oneDNN write its kernels, and others may share the
-// machine.
+// The fastest of some runs: others may share the machine.
 template <class Work>
 double rate(double operations, Work&& work) {
   using Clock = std::chrono::steady_clock;
@@ -44,6 +44,15 @@ double linear_rate(const TransformerConfig& c, Dtype compute) {
   constexpr std::int64_t kRows = 512;
   const Tensor x = numbers({kRows, c.dim}, compute);
   const Tensor weight = numbers({c.dim, c.dim}, compute);
+  return rate(2.0 * kRows * c.dim * c.dim, [&] { return ops::linear(x, weight, {}, compute); });
+}
+
+double int8_rate(const TransformerConfig& c, Dtype compute) {
+  constexpr std::int64_t kRows = 512;
+  if (c.dim % 4 != 0) return 0;
+  const Tensor x = numbers({kRows, c.dim}, compute);
+  const auto weight =
+      ops::quantize_int8(numbers({c.dim, c.dim}, compute), ops::int8_rotation(c.dim));
   return rate(2.0 * kRows * c.dim * c.dim, [&] { return ops::linear(x, weight, {}, compute); });
 }
 
@@ -70,10 +79,12 @@ double convolution_rate(const VaeConfig& c, Dtype compute) {
 
 }  // namespace
 
-Speed measure_speed(const TransformerConfig& transformer, const VaeConfig& vae, Dtype compute) {
+Speed measure_speed(const TransformerConfig& transformer, const VaeConfig& vae, Dtype compute,
+                    bool with_int8) {
   const Speed speed{.linear = linear_rate(transformer, compute),
                     .attention = attention_rate(transformer, compute),
-                    .convolution = convolution_rate(vae, compute)};
+                    .convolution = convolution_rate(vae, compute),
+                    .int8 = with_int8 ? int8_rate(transformer, compute) : 0};
   allocator::trim();
   return speed;
 }

@@ -2,6 +2,7 @@
 #include "zimage/plan.h"
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -30,7 +31,7 @@ std::string gib(std::uint64_t bytes) {
 // "1.2 s", "12 s", "4:30 min", "1:04 h".
 std::string duration(double seconds) {
   char text[48];
-  const auto whole = static_cast<long long>(seconds + 0.5);
+  const long long whole = std::llround(seconds);
   if (seconds < 9.95) {
     std::snprintf(text, sizeof text, "%.1f s", seconds);
   } else if (whole < 60) {

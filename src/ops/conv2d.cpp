@@ -66,8 +66,9 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
   const cpu::ConvShape shape = shape_of(x, weight, options);
 
   Tensor y = empty({shape.out_height, shape.out_width, shape.out}, x.dtype());
+  const std::int64_t window = weight.numel() / shape.out;
   const profile::Op op("conv2d", {x.dim(0), x.dim(1), x.dim(2), shape.out, weight.dim(1)},
-                       profile::work(2.0 * y.numel() * (weight.numel() / shape.out), weight, x, y));
+                       profile::work(2.0 * y.numel() * window, weight, x, y));
   cpu::conv2d(shape, x, weight, bias, y);
   return y;
 }

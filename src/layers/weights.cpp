@@ -194,10 +194,9 @@ std::uint64_t WeightScope::resident_bytes() const {
   std::uint64_t sum = 0;
   visit([&](const std::string& name, const WeightMap::Entry& entry) {
     const Shape& shape = entry.tensor.shape();
-    const bool is_int8 =
-        entry.is_int8() ? map_->int8_.uses_stored : map_->int8_.applies_to(name, shape);
-    sum += is_int8 ? resident_int8_bytes(shape, entry.is_int8())
-                   : resident_weight_bytes(shape, entry.tensor.dtype(), entry.scale != 1, compute_);
+    sum += map_->int8_.multiplies(name, shape, entry.is_int8())
+               ? resident_int8_bytes(shape, entry.is_int8())
+               : resident_weight_bytes(shape, entry.tensor.dtype(), entry.scale != 1, compute_);
   });
   return sum;
 }

@@ -34,6 +34,10 @@ struct Int8Policy {
   bool applies_to(const std::string& name, const Shape& shape) const {
     return quantizes && shape.rank() == 2 && shape[1] % 4 == 0 && quantizes(name);
   }
+  // Whether it is multiplied in eight bits in the end; is_stored: the file has it so.
+  bool multiplies(const std::string& name, const Shape& shape, bool is_stored) const {
+    return is_stored ? uses_stored : applies_to(name, shape);
+  }
 };
 
 // What a model asked a checkpoint for in vain, and what it did not ask for.

@@ -29,7 +29,7 @@ std::optional<Place> place_of(std::string_view name, const std::vector<std::stri
 
 std::uint64_t bytes_of(const StoredTensor& tensor, Dtype compute, const Int8Policy& int8) {
   const bool is_stored = tensor.dtype == Dtype::kI8;
-  if (is_stored ? int8.uses_stored : int8.applies_to(tensor.name, tensor.shape)) {
+  if (int8.multiplies(tensor.name, tensor.shape, is_stored)) {
     return resident_int8_bytes(tensor.shape, is_stored);
   }
   return resident_weight_bytes(tensor.shape, tensor.dtype, tensor.is_scaled, compute);

@@ -49,7 +49,7 @@ Int8Choice choose_int8(const Snapshot& snapshot, ComputeDtype dtype,
                                    });
                           }};
   const bool is_on =
-      any_of([&](const auto& t) { return is_stored(t) || policy.applies_to(t.name, t.shape); });
+      any_of([&](const auto& t) { return policy.multiplies(t.name, t.shape, is_stored(t)); });
   return {is_on, policy, kept};
 }
 

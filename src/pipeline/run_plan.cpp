@@ -58,9 +58,7 @@ double int8_share(const LoadedModel& model) {
     if (!is_product) continue;
     const auto numbers = static_cast<double>(t.shape.numel());
     products += numbers;
-    const bool is_int8 = t.dtype == Dtype::kI8 ? model.int8.policy.uses_stored
-                                               : model.int8.policy.applies_to(t.name, t.shape);
-    if (is_int8) int8 += numbers;
+    if (model.int8.policy.multiplies(t.name, t.shape, t.dtype == Dtype::kI8)) int8 += numbers;
   }
   return products > 0 ? int8 / products : 0;
 }

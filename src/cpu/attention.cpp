@@ -41,8 +41,6 @@ void pair_up(const void* first, const void* second, std::int64_t n, std::uint32_
   }
 }
 
-std::int64_t whole(std::int64_t n, std::int64_t unit) { return (n + unit - 1) / unit * unit; }
-
 class Attention {
  public:
   Attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale, bool is_causal,

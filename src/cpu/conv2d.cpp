@@ -91,7 +91,7 @@ class Convolution {
   // rows: as load() gives them, from output row `first` on. out_rows, columns: of the result.
   void multiply(const Tensor& rows, std::int64_t first, Range out_rows, Range columns) const {
     const std::int64_t panel = product_kernels().panel_columns;
-    const std::int64_t width = (columns.size() + panel - 1) / panel * panel;
+    const std::int64_t width = whole(columns.size(), panel);
     const std::int64_t chunk = std::min(piece_of(line_words_, kChunkWords, 16), line_words_);
     Tensor panels = empty({width, chunk}, Dtype::kI32);
     Tensor sums = empty({out_rows.size() * s_.out_width, width}, Dtype::kI32);

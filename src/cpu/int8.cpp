@@ -12,8 +12,6 @@
 namespace zimage::cpu {
 namespace {
 
-// Many enough that packing the weights costs nothing beside, few enough to bound memory.
-constexpr std::int64_t kStripRows = 2304;
 // VNNI multiplies unsigned by signed bytes: panels hold value + 128.
 constexpr std::int32_t kPanelOffset = 128;
 
@@ -66,7 +64,7 @@ class Int8Linear {
          .rows = x_.dim(0),
          .columns = out_,
          .words = in_ / per_word(),
-         .strip_rows = kStripRows,
+         .strip_rows = kLinearStripRows,
          .load_rows = [this](Range rows, Range words, std::uint32_t* x,
                              std::int64_t stride) { load_rows(rows, words, x, stride); },
          .load_columns = [this](Range columns, Range words,

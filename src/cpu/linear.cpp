@@ -3,17 +3,10 @@
 #include "cpu/weighted_sum.h"
 
 namespace zimage::cpu {
-namespace {
-
-// Many enough that packing the weights costs nothing beside, few enough to bound memory.
-constexpr std::int64_t kStripRows = 2304;
-
-}  // namespace
-
 void linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Bf16Path path) {
   const WeightedSum sum(weight, bias, y, path);
   const auto size = static_cast<std::int64_t>(size_of(x.dtype()));
-  sum.run(kStripRows,
+  sum.run(kLinearStripRows,
           [&](std::int64_t row, std::int64_t channel, std::int64_t n, std::uint32_t* words) {
             sum.to_words(x.raw() + (row * sum.in + channel) * size, n, words);
           });

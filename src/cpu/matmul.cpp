@@ -80,7 +80,7 @@ class Strip {
   // rows: of the strip.
   void multiply_block(Range rows, Range columns) const {
     const std::int64_t panel = product_kernels().panel_columns;
-    const std::int64_t width = (columns.size() + panel - 1) / panel * panel;
+    const std::int64_t width = whole(columns.size(), panel);
     Tensor panels = empty({width, chunks_.length()}, Dtype::kI32);
     Tensor sums = empty({rows.size(), width}, Dtype::kI32);
     for (std::int64_t i = 0; i < chunks_.count(); ++i) {

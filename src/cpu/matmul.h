@@ -12,6 +12,10 @@ namespace zimage::cpu {
 // The most columns that `store` gets at a time.
 inline constexpr std::int64_t kMaxStoredColumns = 64;
 
+// Rows of x whose words a linear layer holds at a time: many enough that packing the weights costs
+// nothing beside, few enough to bound memory.
+inline constexpr std::int64_t kLinearStripRows = 2304;
+
 struct Range {
   std::int64_t begin, end;
   std::int64_t size() const { return end - begin; }

@@ -1,7 +1,5 @@
 #include "cpu/peaks.h"
 
-#include <cpuid.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -87,12 +85,6 @@ double rate_of(const Loop& loop) {
   return best;
 }
 
-bool has_vnni() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  constexpr unsigned kAvx512Vnni = 1u << 11;  // leaf 7, ecx
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (c & kAvx512Vnni) != 0;
-}
-
 // Of a buffer that no cache holds.
 double read_rate() {
   constexpr std::int64_t kBlocks = 256, kWords = (std::int64_t{1} << 29) / 8 / kBlocks;
@@ -128,7 +120,7 @@ Peaks measure_peaks() {
   }
   if (isa >= Isa::kAvx512) {
     peaks.f32 = std::max(peaks.f32, rate_of({fma_avx512, kChains * 16 * 2}));
-    if (has_vnni()) peaks.int8 = rate_of({dot_int8, kChains * 64 * 2});
+    if (has_int8_instructions()) peaks.int8 = rate_of({dot_int8, kChains * 64 * 2});
   }
   if (isa >= Isa::kBf16) peaks.bf16 = rate_of({dot_bf16, kChains * 32 * 2});
   peaks.memory = read_rate();

@@ -11,4 +11,9 @@ inline std::int64_t piece_of(std::int64_t n, std::int64_t longest, std::int64_t 
   return (n + pieces * step - 1) / (pieces * step) * step;
 }
 
+// n up to a multiple of `unit`.
+inline std::int64_t whole(std::int64_t n, std::int64_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
 }  // namespace zimage::cpu

@@ -24,23 +24,13 @@ bool are_of_one_length(Captions captions) {
   });
 }
 
-Sequences image_sequences(Captions captions) {
-  Sequences sequences;
-  std::vector<ops::RopeTable> ropes;
-  for (const auto* caption : are_of_one_length(captions) ? captions.first(1) : captions) {
-    sequences.lengths.push_back(caption->image_rope.cos.dim(0));
-    ropes.push_back(caption->image_rope);
-  }
-  sequences.rope = concat_ropes(ropes);
-  return sequences;
-}
-
-Sequences all_sequences(Captions captions) {
+// One for each caption, with its image_rope or its rope.
+Sequences sequences_of(Captions captions, ops::RopeTable Transformer::Caption::*rope) {
   Sequences sequences;
   std::vector<ops::RopeTable> ropes;
   for (const auto* caption : captions) {
-    sequences.lengths.push_back(caption->rope.cos.dim(0));
-    ropes.push_back(caption->rope);
+    ropes.push_back(caption->*rope);
+    sequences.lengths.push_back(ropes.back().cos.dim(0));
   }
   sequences.rope = concat_ropes(ropes);
   return sequences;
@@ -49,7 +39,10 @@ Sequences all_sequences(Captions captions) {
 }  // namespace
 
 Batch::Batch(Captions captions)
-    : captions_(captions), image_(image_sequences(captions)), all_(all_sequences(captions)) {}
+    : captions_(captions),
+      image_(sequences_of(are_of_one_length(captions) ? captions.first(1) : captions,
+                          &Transformer::Caption::image_rope)),
+      all_(sequences_of(captions, &Transformer::Caption::rope)) {}
 
 Tensor Batch::repeat(const Tensor& x) const {
   return concat(std::vector<Tensor>(image_.lengths.size(), x));

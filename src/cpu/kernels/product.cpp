@@ -16,12 +16,15 @@ T unaligned(const T* p) {
 
 // Words of consecutive channels, from the types that columns are stored in. `load` reads kLanes
 // words, `word` one.
+// As they are, but for the bits of kFlipped.
+template <std::uint32_t kFlipped>
 struct Words {
   using Element = std::uint32_t;
   static constexpr std::int64_t kPerWord = 1;
-  static U32x load(const Element* p) { return load_words(p); }
-  static std::uint32_t word(const Element* p) { return unaligned(p); }
+  static U32x load(const Element* p) { return load_words(p) ^ kFlipped; }
+  static std::uint32_t word(const Element* p) { return unaligned(p) ^ kFlipped; }
 };
+using Int8AsUInt8 = Words<0x80808080u>;  // adds 128 to every byte
 
 struct Bf16AsF32 {
   using Element = std::uint16_t;
@@ -46,14 +49,6 @@ struct Int8AsInt16 {
   static std::uint32_t word(const Element* p) {
     return (static_cast<std::uint32_t>(p[0]) & 0xffffu) | (static_cast<std::uint32_t>(p[1]) << 16);
   }
-};
-
-struct Int8AsUInt8 {
-  using Element = std::uint32_t;
-  static constexpr std::int64_t kPerWord = 1;
-  static constexpr std::uint32_t kSigns = 0x80808080u;
-  static U32x load(const Element* p) { return load_words(p) ^ kSigns; }
-  static std::uint32_t word(const Element* p) { return unaligned(p) ^ kSigns; }
 };
 
 template <class Source>
@@ -118,7 +113,7 @@ void pack_rows(const PackArgs& a) {
 const ProductKernels product_kernels = {.panel_columns = kPanelColumns,
                                         .f32 = multiply<F32Words>,
                                         .int16 = multiply<Int16Words>,
-                                        .pack_words = pack<Words>,
+                                        .pack_words = pack<Words<0>>,
                                         .pack_bf16_as_f32 = pack<Bf16AsF32>,
                                         .pack_int8_as_int16 = pack<Int8AsInt16>,
                                         .pack_int8_as_uint8 = pack<Int8AsUInt8>,

@@ -11,6 +11,7 @@
 #include "core/check.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "io/safetensors.h"
 #include "random_values.h"
 #include "text_encoder/text_encoder.h"
 #include "transformer/transformer.h"
@@ -125,32 +126,19 @@ void write_text(const fs::path& path, std::string_view text) {
 }
 
 void write_weights(const fs::path& path, const Asked& tensors, bool with_outliers) {
-  nlohmann::ordered_json header;
-  std::uint64_t offset = 0;
-  for (const auto& [name, shape] : tensors) {
-    const auto dims = shape.dims();
-    const std::uint64_t end = offset + 2 * static_cast<std::uint64_t>(shape.numel());
-    header[name] = {{"dtype", "BF16"},
-                    {"shape", std::vector<std::int64_t>(dims.begin(), dims.end())},
-                    {"data_offsets", {offset, end}}};
-    offset = end;
-  }
-  std::string text = header.dump();
-  text.resize((text.size() + 63) / 64 * 64 - 8, ' ');
-  const std::uint64_t header_bytes = text.size();
-  NewFile file(path);
-  file.write(std::as_bytes(std::span(&header_bytes, 1)));
-  file.write(std::as_bytes(std::span(text)));
-  std::vector<bf16> values;
+  std::vector<SafetensorsWriter::Entry> entries;
+  for (const auto& [name, shape] : tensors) entries.push_back({name, Dtype::kBf16, shape});
+  SafetensorsWriter file(path, std::move(entries));
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const auto& [name, shape] = tensors[i];
-    values.resize(static_cast<std::size_t>(shape.numel()));
+    Tensor tensor = empty(shape, Dtype::kBf16);
+    const std::span values(tensor.data<bf16>(), static_cast<std::size_t>(shape.numel()));
     if (with_outliers && has_outliers(name)) {
       fill_with_outliers(name, shape, i, values);
     } else {
       fill(name, shape, i, values);
     }
-    file.write(std::as_bytes(std::span(values)));
+    file.write(tensor);
   }
   file.commit();
 }

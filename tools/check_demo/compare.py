@@ -1,6 +1,8 @@
 """The check's prompts drawn under several settings, compared with the pictures of the first."""
 
+import argparse
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -30,6 +32,18 @@ def _pixels(path):
 def _psnr(a, b):
     error = np.mean((_pixels(a) - _pixels(b)) ** 2)
     return 10 * np.log10(255**2 / error) if error else np.inf
+
+
+def parser_of(doc):
+    """With the arguments that compare() takes."""
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--program", required=True)
+    parser.add_argument("--count", type=int, default=70, help="prompts that are drawn")
+    return parser
 
 
 def compare(args, settings, seeds=1):

@@ -7,10 +7,7 @@ Prints for every setting the PSNR against the picture drawn in bf16 (median and 
 pictures show what was asked.
 """
 
-import argparse
-from pathlib import Path
-
-from compare import compare
+from compare import compare, parser_of
 from draw import Preset
 
 INT8 = ("--dtype", "int8")
@@ -24,14 +21,8 @@ SETTINGS = {
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--program", required=True)
+    parser = parser_of(__doc__)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--count", type=int, default=70, help="prompts that are drawn")
     args = parser.parse_args()
 
     for compared in compare(args, SETTINGS, args.seeds):

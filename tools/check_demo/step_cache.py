@@ -7,14 +7,12 @@ Prints for every setting the PSNR against the picture drawn without a cache (med
 many pictures show what was asked, and the updates at which the transformer was run.
 """
 
-import argparse
 import json
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from compare import compare
+from compare import compare, parser_of
 from draw import Preset
 
 STEPS = 31  # 30 updates
@@ -38,14 +36,7 @@ def computed_updates(path):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--program", required=True)
-    parser.add_argument("--count", type=int, default=70, help="prompts that are drawn")
-    args = parser.parse_args()
+    args = parser_of(__doc__).parse_args()
 
     for compared in compare(args, SETTINGS):
         updates = np.mean([computed_updates(job.path) for job in compared.jobs])

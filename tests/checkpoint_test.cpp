@@ -233,7 +233,7 @@ TEST_F(CheckpointTest, QuantisesNoFaultyModelAndReplacesNoFile) {
   ModelOptions from_file;
   from_file.transformer = quantised({});
   EXPECT_THAT(error(from_file, "int8.safetensors"), HasSubstr("exists; expected a new file"));
-  EXPECT_THAT(error(from_file, "a.safetensors"), HasSubstr("is in eight bits already"));
+  EXPECT_THAT(error(from_file, "a.safetensors"), HasSubstr("is quantised already"));
   Tensors tensors = tensors_of("transformer");
   tensors.erase("layers.0.attention.to_q.weight");
   from_file.transformer = save("lacks.safetensors", tensors);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "io/safetensors.h"
+#include "tensor_rows.h"
 #include "testing.h"
 
 namespace zimage {
@@ -191,6 +192,27 @@ TEST(WeightScope, UsesStoredEightBitsOrGivesThemBack) {
               values_of(ops::dequantize(int8, Dtype::kF32)));
     EXPECT_GE(scope.resident_bytes(), uses_stored ? 128u + 32u : 512u);
   }
+}
+
+TEST(WeightScope, GivesRowsToProductsAndDecodesThemForAllElse) {
+  const Tensor values = random_normal({8, 16}, Dtype::kF32, 5);
+  WeightMap map("transformer");
+  map.add_rows("w.weight", std::make_shared<TensorRows>(values));
+  const WeightScope scope = WeightScope(map, Dtype::kF32) / "w";
+  EXPECT_NE(scope.product_weight("weight", {8, 16}).rows(), nullptr);
+  EXPECT_EQ(values_of(scope.matrix("weight", {8, 16})), values_of(values));
+  EXPECT_EQ(values_of(scope.stored("weight", {8, 16})), values_of(values));
+  EXPECT_EQ(scope.resident_bytes(), values.bytes());
+  EXPECT_EQ(map.bytes(), values.bytes());
+  EXPECT_EQ(map.find("w.weight"), nullptr);
+  EXPECT_EQ(*map.shape_of("w.weight"), (Shape{8, 16}));
+  EXPECT_EQ(error_of([&] {
+              return scope.product_weight("weight", {8, 8});
+            }),
+            "transformer/memory: w.weight is [8, 16], expected [8, 8]");
+
+  map.set_int8({.quantizes = [](const std::string&) { return true; }});
+  EXPECT_NE(scope.product_weight("weight", {8, 16}).int8(), nullptr);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "core/tensor.h"
 #include "cpu/bf16_speed.h"
+#include "cpu/weighted_sum.h"
 
 namespace zimage::cpu {
 
@@ -12,5 +13,10 @@ void linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y
 inline void linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y) {
   linear(x, weight, bias, y, bf16_path());
 }
+
+// ops/weight_rows.h on the CPU: y: [..., out].
+void linear(const Tensor& x, const DecodeRow& weight, const Tensor& bias, Tensor& y);
+// y: [out, in] f32 or bf16.
+void decode_rows(const DecodeRow& weight, Tensor& y);
 
 }  // namespace zimage::cpu

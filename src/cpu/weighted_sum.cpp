@@ -1,6 +1,7 @@
 #include "cpu/weighted_sum.h"
 
 #include <cstring>
+#include <utility>
 
 #include "cpu/kernels/cast.h"
 
@@ -18,6 +19,19 @@ WeightedSum::WeightedSum(const Tensor& weight, const Tensor& bias, Tensor& y, Bf
       y_(y.raw()),
       y_dtype_(y.dtype()) {}
 
+WeightedSum::WeightedSum(DecodeRow weight, std::int64_t in, Dtype dtype, const Tensor& bias,
+                         Tensor& y, Bf16Path path)
+    : rows(y.numel() / y.dim(-1)),
+      in(in),
+      out(y.dim(-1)),
+      dtype(dtype),
+      kind(product_kind(dtype, in, path)),
+      per_word(kind == ProductKind::kBf16 ? 2 : 1),
+      decode_(std::move(weight)),
+      bias_(bias.defined() ? bias.data<float>() : nullptr),
+      y_(y.raw()),
+      y_dtype_(y.dtype()) {}
+
 void WeightedSum::to_words(const std::byte* x, std::int64_t n, std::uint32_t* words) const {
   if (dtype == Dtype::kBf16 && kind == ProductKind::kF32) {
     cast_kernels().cast(x, Dtype::kBf16, words, Dtype::kF32, n);
@@ -27,15 +41,36 @@ void WeightedSum::to_words(const std::byte* x, std::int64_t n, std::uint32_t* wo
 }
 
 void WeightedSum::load_columns(Range columns, Range words, std::uint32_t* panels) const {
+  const std::int64_t channel = words.begin * per_word, channels = words.size() * per_word;
+  if (decode_) {
+    pack(decode(columns, channel, channels).raw(), channels, columns, words, panels);
+  } else {
+    const auto size = static_cast<std::int64_t>(size_of(dtype));
+    pack(weight_ + (columns.begin * in + channel) * size, in, columns, words, panels);
+  }
+}
+
+void WeightedSum::pack(const std::byte* first, std::int64_t stride, Range columns, Range words,
+                       std::uint32_t* panels) const {
   const auto& kernels = product_kernels();
   const bool is_widened = dtype == Dtype::kBf16 && kind == ProductKind::kF32;
-  const std::int64_t element = columns.begin * in + words.begin * per_word;
-  (is_widened ? kernels.pack_bf16_as_f32 : kernels.pack_words)(
-      {.source = weight_ + element * static_cast<std::int64_t>(size_of(dtype)),
-       .stride = in / per_word,
-       .columns = columns.size(),
-       .words = words.size(),
-       .panels = panels});
+  (is_widened ? kernels.pack_bf16_as_f32 : kernels.pack_words)({.source = first,
+                                                                .stride = stride / per_word,
+                                                                .columns = columns.size(),
+                                                                .words = words.size(),
+                                                                .panels = panels});
+}
+
+Tensor WeightedSum::decode(Range columns, std::int64_t channel, std::int64_t channels) const {
+  Tensor values = empty({columns.size(), channels}, dtype);
+  Tensor row = empty({channels});
+  for (std::int64_t i = 0; i < columns.size(); ++i) {
+    decode_(columns.begin + i, channel, channels, row.data<float>());
+    cast_kernels().cast(row.raw(), Dtype::kF32,
+                        values.raw() + i * channels * static_cast<std::int64_t>(size_of(dtype)),
+                        dtype, channels);
+  }
+  return values;
 }
 
 void WeightedSum::store(Range rows, Range columns, const float* sums, std::int64_t stride) const {

@@ -47,6 +47,15 @@ Tensor scaled(const Tensor& x, float scale, Dtype dtype) {
   return y;
 }
 
+// Entries are as WeightMap has them.
+template <class Entry>
+Tensor converted(const Entry& entry, Dtype dtype) {
+  if (entry.rows) return ops::decoded(*entry.rows, dtype);
+  if (entry.is_int8()) return ops::dequantize(entry.int8(), dtype);
+  return entry.scale == 1 ? ops::cast(entry.tensor, dtype)
+                          : scaled(entry.tensor, entry.scale, dtype);
+}
+
 }  // namespace
 
 void WeightSurvey::check(const std::string& where) const {
@@ -86,42 +95,63 @@ void WeightMap::add_file(const std::filesystem::path& path) {
 }
 
 void WeightMap::add(const std::string& name, Tensor tensor, const std::string& file, float scale) {
-  add(name, Entry{.tensor = std::move(tensor), .file = file, .scale = scale});
+  add(name, Entry{.file = file, .tensor = std::move(tensor), .scale = scale});
 }
 
 void WeightMap::add_int8(const std::string& name, ops::Int8Matrix matrix, const std::string& file) {
-  add(name, Entry{.tensor = std::move(matrix.values),
-                  .file = file,
-                  .scale = 1,
+  add(name, Entry{.file = file,
+                  .tensor = std::move(matrix.values),
                   .row_scales = std::move(matrix.scales),
                   .rotation = matrix.rotation});
 }
 
-void WeightMap::add(const std::string& name, const Entry& entry) {
-  const auto [it, is_new] = entries_.try_emplace(name, entry);
+void WeightMap::add_rows(const std::string& name, std::shared_ptr<const ops::WeightRows> rows,
+                         const std::string& file) {
+  add(name, Entry{.file = file, .rows = std::move(rows)});
+}
+
+void WeightMap::add(const std::string& name, Entry entry) {
+  const auto [it, is_new] = entries_.try_emplace(name, std::move(entry));
   check(is_new, where_, ": tensor ", printable(name), " is in ", printable(entry.file),
         " and again in ", printable(it->second.file), "; a checkpoint holds each name once");
 }
 
+bool WeightMap::Entry::is_number() const {
+  return rows != nullptr || is_int8() || is_floating(tensor.dtype());
+}
+
+std::vector<Tensor> WeightMap::Entry::tensors() const {
+  return rows ? rows->tensors() : std::vector{tensor};
+}
+
 bool WeightMap::has(const std::string& name, const Shape& shape) const {
   const auto it = entries_.find(name);
-  return it != entries_.end() && it->second.tensor.shape() == shape;
+  return it != entries_.end() && it->second.shape() == shape;
 }
 
 Tensor WeightMap::take(const std::string& name, const Shape& shape) const {
+  return entry(name, shape).tensor;
+}
+
+const WeightMap::Entry& WeightMap::entry(const std::string& name, const Shape& shape) const {
   const auto it = entries_.find(name);
   check(it != entries_.end(), where_, ": tensor ", name, " ", shape, " is missing; the files hold ",
         entries_.size(), " tensors");
-  const auto& tensor = it->second.tensor;
-  check(tensor.shape() == shape, where_, "/", printable(it->second.file), ": ", name, " is ",
-        tensor.shape(), ", expected ", shape);
+  const Entry& entry = it->second;
+  check(entry.shape() == shape, where_, "/", printable(entry.file), ": ", name, " is ",
+        entry.shape(), ", expected ", shape);
   taken_.insert(name);
-  return tensor;
+  return entry;
 }
 
 const Tensor* WeightMap::find(const std::string& name) const {
   const auto it = entries_.find(name);
-  return it == entries_.end() ? nullptr : &it->second.tensor;
+  return it == entries_.end() || it->second.rows ? nullptr : &it->second.tensor;
+}
+
+const Shape* WeightMap::shape_of(const std::string& name) const {
+  const auto it = entries_.find(name);
+  return it == entries_.end() ? nullptr : &it->second.shape();
 }
 
 std::vector<std::string> WeightMap::names() const {
@@ -158,13 +188,18 @@ const MappedFile* WeightMap::file_of(const Tensor& tensor) const {
   return nullptr;
 }
 
-void WeightMap::release_pages(const Tensor& tensor) const {
-  if (const MappedFile* file = file_of(tensor)) file->release_pages({tensor.raw(), tensor.bytes()});
+void WeightMap::release_pages(const Entry& entry) const {
+  for (const Tensor& tensor : entry.tensors()) {
+    const MappedFile* const file = file_of(tensor);
+    if (file != nullptr) file->release_pages({tensor.raw(), tensor.bytes()});
+  }
 }
 
 std::uint64_t WeightMap::bytes() const {
   std::uint64_t sum = 0;
-  for (const auto& [name, entry] : entries_) sum += entry.tensor.bytes();
+  for (const auto& [name, entry] : entries_) {
+    for (const Tensor& tensor : entry.tensors()) sum += tensor.bytes();
+  }
   return sum;
 }
 
@@ -193,10 +228,14 @@ void WeightScope::visit(Visitor&& visitor) const {
 std::uint64_t WeightScope::resident_bytes() const {
   std::uint64_t sum = 0;
   visit([&](const std::string& name, const WeightMap::Entry& entry) {
-    const Shape& shape = entry.tensor.shape();
-    sum += map_->int8_.multiplies(name, shape, entry.is_int8())
-               ? resident_int8_bytes(shape, entry.is_int8())
-               : resident_weight_bytes(shape, entry.tensor.dtype(), entry.scale != 1, compute_);
+    const Shape& shape = entry.shape();
+    if (map_->int8_.multiplies(name, shape, entry.is_int8())) {
+      sum += resident_int8_bytes(shape, entry.is_int8());
+    } else if (entry.rows) {
+      sum += entry.rows->bytes();
+    } else {
+      sum += resident_weight_bytes(shape, entry.tensor.dtype(), entry.scale != 1, compute_);
+    }
   });
   return sum;
 }
@@ -212,16 +251,15 @@ bool WeightScope::claim_layer() const {
 }
 
 void WeightScope::release_pages() const {
-  visit([&](const std::string&, const WeightMap::Entry& entry) {
-    map_->release_pages(entry.tensor);
-  });
+  visit([&](const std::string&, const WeightMap::Entry& entry) { map_->release_pages(entry); });
 }
 
 void WeightScope::read_ahead() const {
   visit([&](const std::string&, const WeightMap::Entry& entry) {
-    const Tensor& tensor = entry.tensor;
-    const MappedFile* file = map_->file_of(tensor);
-    if (file != nullptr) file->read_ahead({tensor.raw(), tensor.bytes()});
+    for (const Tensor& tensor : entry.tensors()) {
+      const MappedFile* const file = map_->file_of(tensor);
+      if (file != nullptr) file->read_ahead({tensor.raw(), tensor.bytes()});
+    }
   });
 }
 
@@ -235,10 +273,10 @@ Tensor WeightMap::surveyed(const std::string& name, const Shape& shape, Dtype dt
   const auto it = entries_.find(name);
   if (it == entries_.end()) {
     survey_->missing.push_back(name);
-  } else if (!(it->second.tensor.shape() == shape)) {
-    survey_->mismatched.push_back({name, it->second.tensor.shape(), shape});
+  } else if (!(it->second.shape() == shape)) {
+    survey_->mismatched.push_back({name, it->second.shape(), shape});
   }
-  if (it != entries_.end() && !is_floating(it->second.tensor.dtype()) && !it->second.is_int8()) {
+  if (it != entries_.end() && !it->second.is_number()) {
     survey_->unreadable.emplace_back(name, it->second.tensor.dtype());
   }
   taken_.insert(name);
@@ -248,28 +286,25 @@ Tensor WeightMap::surveyed(const std::string& name, const Shape& shape, Dtype dt
 
 Tensor WeightScope::as(std::string_view name, const Shape& shape, Dtype dtype) const {
   if (map_->survey() != nullptr) return map_->surveyed((*this / name).prefix_, shape, dtype);
-  const std::string full_name = (*this / name).prefix_;
-  const Tensor tensor = found(full_name, shape);
+  const WeightMap::Entry& entry = found((*this / name).prefix_, shape);
   if (is_checking_) return zero_pages(shape, dtype);
-  Tensor result = converted(full_name, tensor, dtype);
-  if (result.raw() != tensor.raw()) map_->release_pages(tensor);  // the file's are not used again
+  Tensor result = converted(entry, dtype);
+  if (result.raw() != entry.tensor.raw()) map_->release_pages(entry);  // not used again
   return result;
 }
 
 WeightMatrix WeightScope::product_weight(std::string_view name, const Shape& shape) const {
-  const std::string full_name = (*this / name).prefix_;
   if (map_->survey() != nullptr || is_checking_) return WeightMatrix(matrix(name, shape));
-  const Tensor tensor = found(full_name, shape);
-  const WeightMap::Entry& entry = map_->entries_.find(full_name)->second;
+  const std::string full_name = (*this / name).prefix_;
+  const WeightMap::Entry& entry = found(full_name, shape);
+  const bool is_quantized = !entry.is_int8() && map_->int8_.applies_to(full_name, shape);
   if (entry.is_int8() && map_->int8_.uses_stored) return WeightMatrix(entry.int8());
-  if (entry.is_int8() || !map_->int8_.applies_to(full_name, shape)) {
-    return WeightMatrix(matrix(name, shape));
-  }
-  const Dtype exact =
-      tensor.dtype() == Dtype::kBf16 && entry.scale == 1 ? Dtype::kBf16 : Dtype::kF32;
-  auto result =
-      ops::quantize_int8(converted(full_name, tensor, exact), ops::int8_rotation(shape[1]));
-  map_->release_pages(tensor);  // the file's are not used again
+  if (entry.rows && !is_quantized) return WeightMatrix(entry.rows);
+  if (!is_quantized) return WeightMatrix(matrix(name, shape));
+  const bool is_bf16 = !entry.rows && entry.tensor.dtype() == Dtype::kBf16 && entry.scale == 1;
+  auto result = ops::quantize_int8(converted(entry, is_bf16 ? Dtype::kBf16 : Dtype::kF32),
+                                   ops::int8_rotation(shape[1]));
+  map_->release_pages(entry);  // not used again
   return WeightMatrix(std::move(result));
 }
 
@@ -284,27 +319,17 @@ Tensor WeightScope::vector(std::string_view name, const Shape& shape) const {
 Tensor WeightScope::stored(std::string_view name, const Shape& shape) const {
   const std::string full_name = (*this / name).prefix_;
   if (map_->survey() != nullptr) return map_->surveyed(full_name, shape, Dtype::kF32);
-  const Tensor tensor = found(full_name, shape);
-  if (is_checking_) return zero_pages(shape, tensor.dtype());
-  const WeightMap::Entry& entry = map_->entries_.find(full_name)->second;
-  if (entry.is_int8()) return converted(full_name, tensor, compute_);
-  return converted(full_name, tensor, entry.scale == 1 ? tensor.dtype() : Dtype::kF32);
+  const WeightMap::Entry& entry = found(full_name, shape);
+  const bool is_coded = entry.rows || entry.is_int8();
+  const Dtype dtype = is_coded ? compute_ : (entry.scale == 1 ? entry.tensor.dtype() : Dtype::kF32);
+  return is_checking_ ? zero_pages(shape, dtype) : converted(entry, dtype);
 }
 
-Tensor WeightScope::found(const std::string& full_name, const Shape& shape) const {
-  Tensor tensor = map_->take(full_name, shape);
-  check(is_floating(tensor.dtype()) || map_->entries_.find(full_name)->second.is_int8(),
-        map_->where(), ": tensor ", full_name, " is ", tensor.dtype(),
+const WeightMap::Entry& WeightScope::found(const std::string& full_name, const Shape& shape) const {
+  const WeightMap::Entry& entry = map_->entry(full_name, shape);
+  check(entry.is_number(), map_->where(), ": tensor ", full_name, " is ", entry.tensor.dtype(),
         ", expected floating-point numbers");
-  return tensor;
-}
-
-Tensor WeightScope::converted(const std::string& full_name, const Tensor& tensor,
-                              Dtype dtype) const {
-  const WeightMap::Entry& entry = map_->entries_.find(full_name)->second;
-  if (entry.is_int8()) return ops::dequantize(entry.int8(), dtype);
-  const float scale = entry.scale;
-  return scale == 1 ? ops::cast(tensor, dtype) : scaled(tensor, scale, dtype);
+  return entry;
 }
 
 }  // namespace zimage

@@ -70,6 +70,10 @@ class WeightMap {
   // Rows in eight bits, as ops::Int8Matrix has them.
   void add_int8(const std::string& name, ops::Int8Matrix matrix,
                 const std::string& file = "memory");
+  // Weights in a format of their own: products decode them where they are multiplied, all else as a
+  // whole.
+  void add_rows(const std::string& name, std::shared_ptr<const ops::WeightRows> rows,
+                const std::string& file = "memory");
   // A file whose tensors were added one by one, to be watched and released.
   void keep(std::shared_ptr<const MappedFile> file) { files_.push_back(std::move(file)); }
 
@@ -83,10 +87,13 @@ class WeightMap {
   const std::string& where() const { return where_; }
   bool has(const std::string& name) const { return entries_.contains(name); }
   bool has(const std::string& name, const Shape& shape) const;
-  // As the file has it, or null. To tell what a checkpoint is: the tensor does not count as taken.
+  // To tell what a checkpoint is: the tensor does not count as taken. Null when there is none;
+  // find() gives the numbers as the file has them, and null for WeightRows.
   const Tensor* find(const std::string& name) const;
+  const Shape* shape_of(const std::string& name) const;
   std::vector<std::string> names() const;  // of all tensors, sorted
-  // Throws Error naming the component and tensor when it is missing or has another shape.
+  // Throws Error naming the component and tensor when it is missing or has another shape. Not for
+  // WeightRows.
   Tensor take(const std::string& name, const Shape& shape) const;
   std::vector<std::string> untaken() const;  // names no layer has asked for, sorted
   void check_intact() const;                 // throws Error once a mapped file was changed under us
@@ -101,21 +108,27 @@ class WeightMap {
  private:
   friend class WeightScope;
   struct Entry {
-    Tensor tensor;
     std::string file;
-    float scale;
-    Tensor row_scales = {};  // of an I8 matrix, with its rotation
+    Tensor tensor = {};  // plain numbers, or the values of an Int8Matrix
+    float scale = 1;
+    Tensor row_scales = {};  // of an Int8Matrix, with its rotation
     int rotation = 1;
+    std::shared_ptr<const ops::WeightRows> rows = nullptr;  // in place of all the others
 
     bool is_int8() const { return row_scales.defined(); }
     ops::Int8Matrix int8() const { return {tensor, row_scales, rotation}; }
+    const Shape& shape() const { return rows ? rows->shape() : tensor.shape(); }
+    bool is_number() const;  // of any format that can be converted
+    std::vector<Tensor> tensors() const;
   };
   using Entries = std::map<std::string, Entry>;
 
   // The file that the tensor is a view of, or null.
   const MappedFile* file_of(const Tensor& tensor) const;
-  void release_pages(const Tensor& tensor) const;
-  void add(const std::string& name, const Entry& entry);
+  void release_pages(const Entry& entry) const;
+  void add(const std::string& name, Entry entry);
+  // Notes that it was taken.
+  const Entry& entry(const std::string& name, const Shape& shape) const;
   // Notes what is wrong with the tensor; zeros that take no memory.
   Tensor surveyed(const std::string& name, const Shape& shape, Dtype dtype) const;
   std::string where_;
@@ -161,9 +174,7 @@ class WeightScope {
  private:
   template <class Visitor>
   void visit(Visitor&& visitor) const;  // every entry here
-  Tensor found(const std::string& full_name, const Shape& shape) const;
-  // In `dtype`, times the factor that the map has for it.
-  Tensor converted(const std::string& full_name, const Tensor& tensor, Dtype dtype) const;
+  const WeightMap::Entry& found(const std::string& full_name, const Shape& shape) const;
   Tensor as(std::string_view name, const Shape& shape, Dtype dtype) const;
 
   const WeightMap* map_;

@@ -3,7 +3,7 @@
 #include "core/check.h"
 #include "core/profile.h"
 #include "cpu/int8.h"
-#include "ops/check_dtype.h"
+#include "ops/linear_result.h"
 
 namespace zimage::ops {
 namespace {
@@ -69,20 +69,8 @@ Tensor dequantize(const Int8Matrix& weight, Dtype dtype) {
 
 Tensor linear(const Tensor& x, const Int8Matrix& weight, const Tensor& bias, Dtype out_dtype) {
   check_weight("linear", weight);
-  check_computable("linear", "x", x.dtype());
-  check_computable("linear", "the result", out_dtype);
-  check(x.rank() > 0 && x.dim(-1) == weight.values.dim(1), "linear: weight ", weight.shape(),
-        " does not fit x ", x.shape());
-  const std::int64_t out = weight.values.dim(0);
-  if (bias.defined()) {
-    check(bias.shape() == Shape{out} && bias.dtype() == Dtype::kF32, "linear: bias is ",
-          bias.shape(), " ", bias.dtype(), ", expected [", out, "] F32");
-  }
-
-  Shape shape = x.shape();
-  shape[-1] = out;
-  Tensor y = empty(shape, out_dtype);
-  const std::int64_t in = x.dim(-1), rows = x.numel() / in;
+  Tensor y = linear_result(x, weight.shape(), bias, out_dtype);
+  const std::int64_t in = x.dim(-1), out = weight.shape()[0], rows = x.numel() / in;
   const profile::Op op("linear", {rows, in, out},
                        profile::work(2.0 * rows * in * out, weight.values, x, y));
   if (y.numel() > 0) {

@@ -30,13 +30,13 @@ std::string module_of(const std::string& name) {
 }
 
 Shape shape_of(const WeightMap& weights, const std::vector<std::string>& parts) {
-  Shape shape = weights.find(parts.front())->shape();
+  Shape shape = *weights.shape_of(parts.front());
   for (std::size_t i = 1; i < parts.size(); ++i) {
-    const Tensor* part = weights.find(parts[i]);
+    const Shape* part = weights.shape_of(parts[i]);
     check(part != nullptr, weights.where(), ": tensor ", parts[i], " is missing");
-    check(part->rank() == 2 && shape.rank() == 2 && part->dim(1) == shape[1], weights.where(), ": ",
-          parts[i], " is ", part->shape(), ", expected the columns of ", shape);
-    shape[0] += part->dim(0);
+    check(part->rank() == 2 && shape.rank() == 2 && (*part)[1] == shape[1], weights.where(), ": ",
+          parts[i], " is ", *part, ", expected the columns of ", shape);
+    shape[0] += (*part)[0];
   }
   return shape;
 }
@@ -49,7 +49,7 @@ std::vector<Target> targets_of(const WeightMap& weights, const Int8Policy& polic
     // A fused weight has one format.
     target.is_int8 = true;
     for (const std::string& part : target.parts) {
-      target.is_int8 &= policy.applies_to(part, weights.find(part)->shape());
+      target.is_int8 &= policy.applies_to(part, *weights.shape_of(part));
     }
     targets.push_back(std::move(target));
   }
@@ -174,8 +174,9 @@ class Int8Writer {
 void check_source(const Snapshot& snapshot) {
   WeightMap weights = load_weights(snapshot, "transformer");
   for (const std::string& name : weights.names()) {
-    check(weights.find(name)->dtype() != Dtype::kI8, weights.where(), ": ", name,
-          " is in eight bits already; expected a model in bf16, f16 or f32");
+    const Tensor* const tensor = weights.find(name);
+    check(tensor != nullptr && tensor->dtype() != Dtype::kI8, weights.where(), ": ", name,
+          " is quantised already; expected a model in bf16, f16 or f32");
   }
   WeightSurvey survey;
   weights.begin_survey(survey);

@@ -7,7 +7,9 @@
 #include <map>
 
 #include "core/allocator.h"
+#include "isa_testing.h"
 #include "picture_testing.h"
+#include "pipeline/denoising_stage.h"
 #include "pipeline/loaded_model.h"
 #include "pipeline/stages.h"
 #include "pipeline/system_memory.h"
@@ -83,8 +85,8 @@ std::map<std::string, Taken> run_stages(const LoadedModel& model, const Generate
       return 0;
     });
   }
-  const Tensor latents =
-      measure("transformer", [&] { return draw_latents(model, options, plan, 0, inputs).latents; });
+  const Tensor latents = measure(
+      "transformer", [&] { return DenoisingStage(model, options, plan, inputs).draw(0).latents; });
   measure("vae decoder", [&] { return decode(model, options, plan, 0, inputs, latents); });
   return taken;
 }
@@ -154,6 +156,39 @@ TEST(Memory, TilesOfTheVaeOnlyWhereThePictureDoesNotFit) {
   const MemoryPlan tiled = model.plan_memory(options);
   EXPECT_GT(tiled.of("vae decoder").tile, 0);
   EXPECT_LE(tiled.of("vae decoder").bytes(), model.max_memory + kRuntimeSlack);
+}
+
+TEST(Memory, KeepsAConvertedTransformerForTheNextPictureWhereThereIsRoom) {
+  LoadedModel model = load(kSettings[1]);  // bf16 files, f32 products
+  GenerateOptions options = options_of(kSettings[1]);
+  EXPECT_FALSE(model.plan_memory(options).keeps_transformer);
+  options.num_images = 2;
+  const MemoryPlan plan = model.plan_memory(options);
+  EXPECT_TRUE(plan.keeps_transformer);
+  const std::uint64_t both = plan.of("vae decoder").bytes();
+  EXPECT_GT(both, plan.of("transformer").weight_bytes + plan.of("vae decoder").tensor_bytes);
+
+  model.max_memory = both - 1;
+  EXPECT_FALSE(model.plan_memory(options).keeps_transformer);
+
+  const LoadedModel in_place = load(kSettings[0]);  // bf16 files and products
+  EXPECT_FALSE(in_place.plan_memory(options).keeps_transformer);
+}
+
+TEST(Memory, DrawsTheSameWhetherTheTransformerStaysOrNot) {
+  const LoadedModel model = load(kSettings[1]);
+  GenerateOptions options = options_of(kSettings[1]);
+  options.width = options.height = 64;
+  options.num_images = 2;
+  const MemoryPlan plan = model.plan_memory(options);
+  PromptEncoder prompts;
+  Inputs inputs;
+  inputs.embeds = prompts.encode(model, options, plan);
+  DenoisingStage stays(model, options, plan, inputs), reloads(model, options, plan, inputs);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(same_bits(stays.draw(i).latents, reloads.draw(i).latents)) << i;
+    reloads.unload();
+  }
 }
 
 TEST(Memory, SaysWhichStageNeedsMoreThanIsAllowed) {

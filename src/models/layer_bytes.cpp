@@ -27,12 +27,18 @@ std::optional<Place> place_of(std::string_view name, const std::vector<std::stri
   return {};
 }
 
-std::uint64_t bytes_of(const StoredTensor& tensor, Dtype compute, const Int8Policy& int8) {
+struct Bytes {
+  std::uint64_t resident;
+  bool is_converted;
+};
+
+Bytes bytes_of(const StoredTensor& tensor, Dtype compute, const Int8Policy& int8) {
   const bool is_stored = tensor.dtype == Dtype::kI8;
   if (int8.multiplies(tensor.name, tensor.shape, is_stored)) {
-    return resident_int8_bytes(tensor.shape, is_stored);
+    return {resident_int8_bytes(tensor.shape, is_stored), !is_stored};
   }
-  return resident_weight_bytes(tensor.shape, tensor.dtype, tensor.is_scaled, compute);
+  return {resident_weight_bytes(tensor.shape, tensor.dtype, tensor.is_scaled, compute),
+          tensor.dtype != compute || tensor.is_scaled};
 }
 
 }  // namespace
@@ -51,9 +57,10 @@ LayerBytes layer_bytes(const std::vector<StoredTensor>& tensors,
   LayerBytes result;
   std::map<Place, std::uint64_t> layers;
   for (const StoredTensor& tensor : tensors) {
-    const std::uint64_t bytes = bytes_of(tensor, compute, int8);
+    const auto [bytes, is_converted] = bytes_of(tensor, compute, int8);
     const auto place = place_of(tensor.name, lists);
     (place ? layers[*place] : result.fixed) += bytes;
+    if (is_converted) result.converted += bytes;
     // Copied when the file is opened, whether it is used or not.
     if (!tensor.is_aligned) {
       result.fixed += allocator::rounded(static_cast<std::size_t>(tensor.shape.numel()) *

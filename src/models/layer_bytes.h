@@ -12,6 +12,7 @@ namespace zimage {
 struct LayerBytes {
   std::uint64_t fixed = 0;            // all that belongs to no layer
   std::vector<std::uint64_t> layers;  // of each layer, in the order in which they are made
+  std::uint64_t converted = 0;        // of all these, what is not used in place
 
   std::uint64_t total() const;
   std::uint64_t largest() const;  // layer

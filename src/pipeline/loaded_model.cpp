@@ -138,7 +138,8 @@ MemoryPlan LoadedModel::plan_memory(const GenerateOptions& options) const {
                               .tokens = longest_prompt(options),
                               .prompts = options.guidance_scale > 0 ? 2 : 1,
                               .is_limited = limit == max_memory,
-                              .has_image = options.image || control},
+                              .has_image = options.image || control,
+                              .images = options.num_images},
                              limit);
 }
 

@@ -16,7 +16,7 @@ namespace zimage {
 namespace {
 
 // What the process grows by on the way, whatever it draws: code that runs for the first time,
-// kernels that oneDNN writes, threads.
+// threads.
 constexpr std::uint64_t kRuntimeBytes = std::uint64_t{48} << 20;
 
 constexpr std::uint64_t kAll = std::numeric_limits<std::uint64_t>::max();
@@ -178,12 +178,30 @@ std::vector<Need> needs_of(const MemoryRequest& r, std::uint64_t limit) {
   return needs;
 }
 
-}  // namespace
-
-const StageMemory& MemoryPlan::of(std::string_view stage) const {
-  return *std::find_if(stages.begin(), stages.end(),
+template <class Plan>
+auto& stage_of(Plan& plan, std::string_view stage) {
+  return *std::find_if(plan.stages.begin(), plan.stages.end(),
                        [&](const StageMemory& s) { return s.stage == stage; });
 }
+
+// The transformer stays beside the decoder where there is room and something to gain: weights that
+// are used in place are loaded in no time.
+void keep_transformer(MemoryPlan& plan, const MemoryRequest& r, const Need& need,
+                      std::uint64_t limit) {
+  const StageMemory& transformer = plan.of("transformer");
+  StageMemory& decoder = stage_of(plan, "vae decoder");
+  const bool all_stay = transformer.kept_layers == transformer.layers;
+  const std::uint64_t converted = need.weights.converted + need.control.converted;
+  const bool is_work = converted > transformer.weight_bytes / 16;
+  const bool has_room = transformer.weight_bytes + decoder.bytes() <= limit;
+  if (r.images == 1 || !all_stay || !is_work || !has_room) return;
+  plan.keeps_transformer = true;
+  decoder.base_bytes += transformer.weight_bytes;
+}
+
+}  // namespace
+
+const StageMemory& MemoryPlan::of(std::string_view stage) const { return stage_of(*this, stage); }
 
 std::uint64_t MemoryPlan::peak_bytes() const {
   std::uint64_t most = 0;
@@ -203,6 +221,7 @@ MemoryPlan plan_memory(const MemoryRequest& r, std::uint64_t limit) {
         r.compute == Dtype::kF32 ? " or --dtype bf16" : "", " needs less");
   MemoryPlan plan;
   for (const Need& need : needs) plan.stages.push_back(fit(need, limit));
+  keep_transformer(plan, r, needs[needs.size() - 2], limit);
   return plan;
 }
 

@@ -29,6 +29,7 @@ struct MemoryRequest {
   int prompts;        // 2 with guidance
   bool is_limited;    // by PipelineOptions::max_memory, not by the system
   bool has_image;     // which the VAE encodes first
+  int images = 1;     // that are drawn
 };
 
 // How a stage uses memory, and its expected peak.
@@ -50,6 +51,9 @@ struct StageMemory {
 // Stages follow each other; each leaves the memory to the next.
 struct MemoryPlan {
   std::vector<StageMemory> stages;
+  // While pictures are decoded, because the next one needs it and loading it is work; otherwise it
+  // is loaded for each.
+  bool keeps_transformer = false;
 
   const StageMemory& of(std::string_view stage) const;
   std::uint64_t peak_bytes() const;

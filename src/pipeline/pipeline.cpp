@@ -13,6 +13,7 @@
 #include "io/printable.h"
 #include "models/preset.h"
 #include "pipeline/denoise.h"
+#include "pipeline/denoising_stage.h"
 #include "pipeline/loaded_model.h"
 #include "pipeline/run_plan.h"
 #include "pipeline/stages.h"
@@ -134,8 +135,10 @@ void Pipeline::Impl::draw(const GenerateOptions& options, const OnImage& on_imag
   inputs.control = encode_control(model, options, memory);
   allocator::trim();
 
+  DenoisingStage transformer(model, options, memory, inputs);
   for (int i = 0; i < options.num_images; ++i) {
-    DrawnLatents drawn = draw_latents(model, options, memory, i, inputs);
+    DrawnLatents drawn = transformer.draw(i);
+    if (!memory.keeps_transformer || i + 1 == options.num_images) transformer.unload();
     allocator::trim();
     Image image = decode(model, options, memory, i, inputs, std::exchange(drawn.latents, {}));
     allocator::trim();

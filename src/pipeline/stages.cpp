@@ -1,8 +1,6 @@
 #include "pipeline/stages.h"
 
 #include <algorithm>
-#include <memory>
-#include <span>
 #include <utility>
 
 #include "core/check.h"
@@ -13,7 +11,6 @@
 #include "models/component_weights.h"
 #include "ops/elementwise.h"
 #include "pipeline/control_context.h"
-#include "pipeline/denoise.h"
 
 namespace zimage {
 namespace {
@@ -48,10 +45,6 @@ std::vector<std::vector<std::int32_t>> tokenize(const LoadedModel& model,
   return prompts;
 }
 
-void throw_if_cancelled(const GenerateOptions& options) {
-  if (options.is_cancelled && options.is_cancelled()) throw Cancelled("cancelled");
-}
-
 // A VAE encoder while it is needed.
 class EncodingStage {
  public:
@@ -78,83 +71,6 @@ class EncodingStage {
   VaeEncoder encoder_;
 };
 
-// A control network at work on the pictures of a request.
-struct LoadedControl {
-  LoadedControl(const LoadedModel& model, const Tensor& inputs, const Transformer& transformer,
-                float scale, std::uint64_t layer_bytes)
-      : weights(load(*model.control_files, layer_bytes)),
-        net(*model.control, model.transformer, weights, model.compute),
-        context(net.prepare(inputs, transformer.x_pad_token())),
-        control{net, context, scale} {}
-  LoadedControl(const LoadedControl&) = delete;
-  LoadedControl& operator=(const LoadedControl&) = delete;
-
-  static WeightMap load(const ControlFiles& files, std::uint64_t layer_bytes) {
-    WeightMap weights = load_control(files);
-    weights.keep_layers(layer_bytes);
-    return weights;
-  }
-
-  WeightMap weights;
-  ControlNet net;
-  ControlContext context;
-  Control control;
-};
-
-// The transformer with the prompts of a picture bound to it, in the order of Branch.
-class Prompted {
- public:
-  Prompted(const Transformer& transformer, const Control* control, const GenerateOptions& options,
-           int prompts_per_pass)
-      : transformer_(transformer),
-        control_(control),
-        options_(options),
-        prompts_per_pass_(static_cast<std::size_t>(prompts_per_pass)) {}
-
-  void add(const Tensor& embeds, int height, int width) {
-    captions_.push_back(transformer_.prepare(embeds, height, width));
-  }
-
-  std::vector<Tensor> operator()(const Tensor& latents, float t,
-                                 std::span<const Branch> branches) const {
-    std::vector<Tensor> outputs;
-    for (std::size_t i = 0; i < branches.size(); i += prompts_per_pass_) {
-      std::vector<const Transformer::Caption*> captions;
-      for (const Branch branch :
-           branches.subspan(i, std::min(prompts_per_pass_, branches.size() - i))) {
-        captions.push_back(captions_[static_cast<std::size_t>(branch)].get());
-      }
-      for (Tensor& output : transformer_(
-               latents, t, captions, [&] { throw_if_cancelled(options_); }, control_)) {
-        outputs.push_back(std::move(output));
-      }
-    }
-    return outputs;
-  }
-
- private:
-  const Transformer& transformer_;
-  const Control* control_;
-  const GenerateOptions& options_;
-  std::size_t prompts_per_pass_;
-  std::vector<std::shared_ptr<const Transformer::Caption>> captions_;
-};
-
-void log_reuse(const std::string& updates) {
-  const auto reused = std::count(updates.begin(), updates.end(), '0');
-  log_info("step cache: ", updates.size() - static_cast<std::size_t>(reused), " of ",
-           updates.size(), " updates computed, ", reused, " reused: ", updates);
-}
-
-Start start(const LoadedModel& model, const GenerateOptions& options, int image,
-            const std::optional<ImageSource>& source) {
-  const NoiseStream noise(options.rng, options.seed + static_cast<std::uint64_t>(image));
-  if (source) return start_from_image(model.vae, *source, model.sigmas(options), noise);
-  const Shape shape{model.transformer.in_channels, options.height / model.vae.scale(),
-                    options.width / model.vae.scale()};
-  return start_from_noise(shape, model.sigmas(options), noise);
-}
-
 // On zeros that take no memory: by names, shapes and dtypes alone.
 void check_control_weights(const LoadedModel& model) {
   WeightMap weights = load_control(*model.control_files);
@@ -165,6 +81,10 @@ void check_control_weights(const LoadedModel& model) {
 }
 
 }  // namespace
+
+void throw_if_cancelled(const GenerateOptions& options) {
+  if (options.is_cancelled && options.is_cancelled()) throw Cancelled("cancelled");
+}
 
 void report(const GenerateOptions& options, const Progress& progress) {
   throw_if_cancelled(options);
@@ -232,54 +152,6 @@ Tensor encode_control(const LoadedModel& model, const GenerateOptions& options,
   return stage.checked(control_context(options.control, stage.encoder(), model.vae,
                                        model.control->in_channels, options.width, options.height,
                                        memory.of("vae encoder").tile));
-}
-
-DrawnLatents draw_latents(const LoadedModel& model, const GenerateOptions& options,
-                          const MemoryPlan& plan, int image, const Inputs& inputs) {
-  const StageMemory& memory = plan.of("transformer");
-  const profile::Stage stage("transformer");
-  Start from = start(model, options, image, inputs.image);
-  Progress progress{.stage = Stage::kDenoising,
-                    .image = image,
-                    .images = options.num_images,
-                    .steps = count_updates(from.sigmas)};
-  report(options, progress);
-  WeightMap weights = model.load_weights("transformer");
-  weights.keep_layers(memory.layer_bytes);
-  const Transformer transformer(model.transformer, weights, model.compute);
-  std::optional<LoadedControl> loaded;
-  if (inputs.control.defined()) {
-    loaded.emplace(model, inputs.control, transformer, options.control.scale,
-                   memory.control_layer_bytes);
-  }
-  Prompted prompted(transformer, loaded ? &loaded->control : nullptr, options, memory.prompts);
-  for (const Tensor& embeds : inputs.embeds) {
-    prompted.add(embeds, static_cast<int>(from.latents.dim(1)),
-                 static_cast<int>(from.latents.dim(2)));
-  }
-  Drawing how;
-  Tensor latents = denoise(std::move(from.latents),
-                           {.sigmas = std::move(from.sigmas),
-                            .cfg = {.scale = options.guidance_scale,
-                                    .truncation = options.cfg_truncation,
-                                    .normalization = options.cfg_normalization,
-                                    .normalization_factor = options.cfg_normalization_factor},
-                            .denoiser = prompted,
-                            .step_cache = {.method = options.step_cache,
-                                           .mask = options.step_cache_mask,
-                                           .threshold = options.step_cache_threshold,
-                                           .start = options.step_cache_start,
-                                           .end = options.step_cache_end},
-                            .keep = std::move(from.keep),
-                            .on_update = [&](const Update& update) {
-                              weights.check_intact();
-                              if (loaded) loaded->weights.check_intact();
-                              how.updates += update.is_reused ? '0' : '1';
-                              progress.step = update.step;
-                              report(options, progress);
-                            }});
-  if (options.step_cache != StepCache::kOff) log_reuse(how.updates);
-  return {std::move(latents), std::move(how)};
 }
 
 std::optional<KeptPixels> kept_pixels(const GenerateOptions& options) {

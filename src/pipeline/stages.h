@@ -11,7 +11,9 @@
 
 namespace zimage {
 
-// Tells the caller where the work is; throws Cancelled when the caller wants to stop.
+// Throws Cancelled when the caller wants to stop.
+void throw_if_cancelled(const GenerateOptions& options);
+// Tells the caller where the work is; throws Cancelled as well.
 void report(const GenerateOptions& options, const Progress& progress);
 
 // Throws Error for a fault in the weights of the stages around the transformer, so that it is not
@@ -54,14 +56,6 @@ std::optional<ImageSource> encode_image(const LoadedModel& model, const Generate
 Tensor encode_control(const LoadedModel& model, const GenerateOptions& options,
                       const MemoryPlan& memory);
 std::optional<KeptPixels> kept_pixels(const GenerateOptions& options);
-
-struct DrawnLatents {
-  Tensor latents;
-  Drawing how;
-};
-// Picture `image`, counted from 0.
-DrawnLatents draw_latents(const LoadedModel& model, const GenerateOptions& options,
-                          const MemoryPlan& memory, int image, const Inputs& inputs);
 
 Image decode(const LoadedModel& model, const GenerateOptions& options, const MemoryPlan& memory,
              int image, const Inputs& inputs, Tensor latents);

@@ -24,6 +24,7 @@ struct Arguments {
   std::vector<int> sizes{512};
   int rows = 256;
   int threads = 0;
+  std::string dtype = "bf16";
   bool json = false;
 };
 
@@ -49,6 +50,9 @@ void add_flags(CLI::App& app, Arguments& a) {
   app.add_option("--tokenizer", a.tokenizer, "snapshot that lends --make-model its tokenizer");
   app.add_option("--tokens", a.tokens, "of the operations")->capture_default_str();
   app.add_option("--size", a.sizes, "pixels per side")->capture_default_str();
+  app.add_option("--dtype", a.dtype, "int8: the products of operations, block and forward")
+      ->check(CLI::IsMember({"bf16", "int8"}))
+      ->capture_default_str();
   app.add_option("--rows", a.rows, "of the products for error")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
@@ -73,6 +77,7 @@ void run_error(const Arguments& a) {
 void run_times(const Arguments& a) {
   const zimage::Peaks peaks = zimage::cpu::measure_peaks();
   const Limit limit = bf16_limit(peaks);
+  const Compute compute{.limit = limit, .is_int8 = a.dtype == "int8"};
   std::vector<Row> rows;
   if (!a.json) print_header(peaks);
   const AddRow add = [&](const Row& row) {
@@ -86,7 +91,7 @@ void run_times(const Arguments& a) {
       continue;
     }
     if (what == "operations") {
-      for (const std::int64_t tokens : a.tokens) time_operations(tokens, limit, add);
+      for (const std::int64_t tokens : a.tokens) time_operations(tokens, compute, add);
       continue;
     }
     if (a.model.empty()) throw zimage::UsageError(what + ": expected --model FOLDER");
@@ -95,8 +100,8 @@ void run_times(const Arguments& a) {
       continue;
     }
     for (const int size : a.sizes) {
-      if (what == "block") time_block(a.model, size, limit, add);
-      if (what == "forward") time_forward(a.model, size, limit, add);
+      if (what == "block") time_block(a.model, size, compute, add);
+      if (what == "forward") time_forward(a.model, size, compute, add);
       if (what == "vae") time_vae(a.model, size, limit, add);
     }
   }

@@ -3,6 +3,7 @@
 #include "measure.h"
 #include "models/component_weights.h"
 #include "pipeline/cost.h"
+#include "pipeline/int8_choice.h"
 #include "text_encoder/text_encoder.h"
 #include "transformer/rope_embedder.h"
 #include "transformer/sequence.h"
@@ -27,12 +28,21 @@ Tensor pattern(const Shape& shape) {
   return x;
 }
 
+WeightMap transformer_weights(const Snapshot& snapshot, Compute compute) {
+  WeightMap weights = load_weights(snapshot, "transformer");
+  weights.set_int8(choose_int8(snapshot,
+                               compute.is_int8 ? ComputeDtype::kInt8 : ComputeDtype::kBf16, {},
+                               "--int8-keep")
+                       .policy);
+  return weights;
+}
+
 }  // namespace
 
-void time_block(const fs::path& model, int size, Limit limit, const AddRow& add) {
+void time_block(const fs::path& model, int size, Compute compute, const AddRow& add) {
   const Snapshot snapshot = Snapshot::open(model);
   const auto config = TransformerConfig::from_json(snapshot.config_of("transformer"));
-  const WeightMap weights = load_weights(snapshot, "transformer");
+  const WeightMap weights = transformer_weights(snapshot, compute);
   const TransformerBlock block(WeightScope(weights, Dtype::kBf16) / "layers" / "0", config);
   auto positions = positions_of_image(kCaption + 1, size / kScale, size / kScale);
   for (const Position& position : positions_of_caption(kCaption)) positions.push_back(position);
@@ -42,13 +52,13 @@ void time_block(const fs::path& model, int size, Limit limit, const AddRow& add)
   const Tensor x = pattern({tokens, config.dim}), time = pattern({1, config.adaln_dim()});
   add({str("transformer block, ", size, "x", size),
        fastest([&] { (void)block(x, sequences, time); }), cost_of_block(config, tokens).total(),
-       limit});
+       compute.products()});
 }
 
-void time_forward(const fs::path& model, int size, Limit limit, const AddRow& add) {
+void time_forward(const fs::path& model, int size, Compute compute, const AddRow& add) {
   const Snapshot snapshot = Snapshot::open(model);
   const auto config = TransformerConfig::from_json(snapshot.config_of("transformer"));
-  const WeightMap weights = load_weights(snapshot, "transformer");
+  const WeightMap weights = transformer_weights(snapshot, compute);
   const Transformer transformer(config, weights, Dtype::kBf16);
   const int latent = size / 8;
   const auto caption =
@@ -58,7 +68,7 @@ void time_forward(const fs::path& model, int size, Limit limit, const AddRow& ad
   const SequenceLength tokens(config, vae, size, size, kCaption);
   add({str("transformer forward, ", size, "x", size),
        fastest([&] { (void)transformer(latents, 0.5f, *caption); }, 0, 1),
-       cost_of_transformer(config, tokens).total(), limit});
+       cost_of_transformer(config, tokens).total(), compute.products()});
 }
 
 void time_text_encoder(const fs::path& model, int tokens, Limit limit, const AddRow& add) {

@@ -1,11 +1,11 @@
 #include <random>
 
 #include "core/check.h"
+#include "layers/weight_matrix.h"
 #include "measure.h"
 #include "ops/attention.h"
 #include "ops/conv2d.h"
 #include "ops/elementwise.h"
-#include "ops/linear.h"
 #include "ops/norm.h"
 #include "ops/rope.h"
 #include "ops/upsample_conv2d.h"
@@ -27,11 +27,14 @@ Tensor random(const Shape& shape, Dtype dtype) {
 }
 
 void time_linear(std::string_view name, std::int64_t tokens, std::int64_t in, std::int64_t out,
-                 Limit limit, const AddRow& add) {
-  const Tensor x = random({tokens, in}, Dtype::kBf16), weight = random({out, in}, Dtype::kBf16);
-  const double seconds = fastest([&] { (void)ops::linear(x, weight, {}, Dtype::kBf16); });
+                 Compute compute, const AddRow& add) {
+  const Tensor x = random({tokens, in}, Dtype::kBf16), dense = random({out, in}, Dtype::kBf16);
+  const WeightMatrix weight = compute.is_int8
+                                  ? WeightMatrix(ops::quantize_int8(dense, ops::int8_rotation(in)))
+                                  : WeightMatrix(dense);
+  const double seconds = fastest([&] { (void)weight.product(x, {}, Dtype::kBf16); });
   add({str("linear ", name, " [", tokens, ", ", in, "] x [", out, ", ", in, "]"), seconds,
-       2.0 * static_cast<double>(tokens * in * out), limit});
+       2.0 * static_cast<double>(tokens * in * out), compute.products()});
 }
 
 void time_attention(std::int64_t tokens, Limit limit, const AddRow& add) {
@@ -102,11 +105,11 @@ void time_convolutions(int size, Limit limit, const AddRow& add) {
   time_conv(size, 128, 128, limit, add);
 }
 
-void time_operations(std::int64_t tokens, Limit limit, const AddRow& add) {
-  time_linear("q, k, v, out", tokens, kDim, kDim, limit, add);
-  time_linear("w1, w3", tokens, kDim, kFfn, limit, add);
-  time_linear("w2", tokens, kFfn, kDim, limit, add);
-  time_attention(tokens, limit, add);
+void time_operations(std::int64_t tokens, Compute compute, const AddRow& add) {
+  time_linear("q, k, v, out", tokens, kDim, kDim, compute, add);
+  time_linear("w1, w3", tokens, kDim, kFfn, compute, add);
+  time_linear("w2", tokens, kFfn, kDim, compute, add);
+  time_attention(tokens, compute.limit, add);
   time_rest(tokens, add);
 }
 

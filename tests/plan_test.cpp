@@ -69,6 +69,7 @@ TEST_F(PlanTest, SumsUpItsStages) {
     seconds += stage.at("seconds").get<double>();
     peak = std::max(peak, stage.at("peak_bytes").get<std::uint64_t>());
     EXPECT_GT(stage.at("peak_bytes"), stage.at("weight_bytes"));
+    EXPECT_GE(stage.at("seconds"), stage.at("read_seconds"));
   }
   EXPECT_NEAR(json.at("seconds"), seconds, 1e-9);
   EXPECT_EQ(json.at("peak_bytes"), peak);

@@ -45,10 +45,15 @@ std::string duration(double seconds) {
 }
 
 std::string how(const StagePlan& stage) {
-  if (stage.tile > 0) return "in tiles of " + std::to_string(stage.tile) + " pixels";
-  if (stage.kept_layers == stage.layers) return "";
-  return std::to_string(stage.kept_layers) + " of " + std::to_string(stage.layers) +
-         " layers stay, " + gib(stage.read_bytes) + " are read at each pass";
+  std::string notes;
+  const auto add = [&](const std::string& note) { notes += (notes.empty() ? "" : "; ") + note; };
+  if (stage.tile > 0) add("in tiles of " + std::to_string(stage.tile) + " pixels");
+  if (stage.kept_layers < stage.layers) {
+    add(std::to_string(stage.kept_layers) + " of " + std::to_string(stage.layers) +
+        " layers stay, " + gib(stage.read_bytes) + " are read at each pass");
+  }
+  if (stage.read_seconds >= 0.05) add(duration(stage.read_seconds) + " to read from the disk");
+  return notes;
 }
 
 void print(const RunPlan& plan) {
@@ -79,7 +84,8 @@ Json record_of(const RunPlan& plan) {
                       {"read_bytes", s.read_bytes},
                       {"tile", s.tile},
                       {"operations", s.operations},
-                      {"seconds", s.seconds}});
+                      {"seconds", s.seconds},
+                      {"read_seconds", s.read_seconds}});
   }
   return {{"peak_bytes", plan.peak_bytes},
           {"limit_bytes", plan.limit_bytes},

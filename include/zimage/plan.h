@@ -18,7 +18,8 @@ struct StagePlan {
   std::uint64_t read_bytes = 0;    // of the others, at each use of all of them
   int tile = 0;                    // pixels per side of the VAE's tiles; 0: the picture in one
   double operations = 0;           // floating-point, two for a multiply-add
-  double seconds = 0;
+  double seconds = 0;              // of these:
+  double read_seconds = 0;         //   reading weights from the disk that the system does not hold
 };
 
 // Stages follow each other; sums are over all steps and pictures.
@@ -27,7 +28,7 @@ struct RunPlan {
   std::uint64_t peak_bytes = 0;       // the largest stage's
   std::uint64_t limit_bytes = 0;      // PipelineOptions::max_memory, or less if there is less
   std::uint64_t available_bytes = 0;  // what the system has for this process
-  double seconds = 0;  // by the speed of this machine now; reading from the disk is not in it
+  double seconds = 0;                 // by the speed of this machine and its disk now
 };
 
 }  // namespace zimage

@@ -1,8 +1,12 @@
 #include "pipeline/run_plan.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <limits>
+#include <vector>
 
 #include "core/parallel.h"
+#include "io/disk_reading.h"
 #include "models/component_weights.h"
 #include "pipeline/cfg.h"
 #include "pipeline/denoise.h"
@@ -63,6 +67,60 @@ double int8_share(const LoadedModel& model) {
   return products > 0 ? int8 / products : 0;
 }
 
+std::vector<std::filesystem::path> files_of(const std::string& stage, const LoadedModel& model) {
+  if (stage == "text encoder") return model.snapshot.weight_files("text_encoder");
+  if (stage != "transformer") return model.snapshot.weight_files("vae");
+  auto files = model.snapshot.weight_files("transformer");
+  if (model.control_files) {
+    const auto& control = model.control_files->weights;
+    files.insert(files.end(), control.begin(), control.end());
+  }
+  return files;
+}
+
+// How often a stage goes through its weights.
+int count_passes(const StageMemory& stage, const LoadedModel& model,
+                 const GenerateOptions& options) {
+  const int prompts = options.guidance_scale > 0 ? 2 : 1;
+  if (stage.stage == "text encoder") return prompts;
+  if (stage.stage != "transformer") return 1;
+  return options.num_images * count_updates(model.sigmas(options)) * prompts / stage.prompts;
+}
+
+// Weights come from the disk once, and again at each pass those that neither the program nor the
+// system has room for. Reading is hardly hidden behind the work: a product waits for its weights.
+class Reading {
+ public:
+  Reading(const LoadedModel& model, const GenerateOptions& options, std::uint64_t available)
+      : model_(model), options_(options), available_(available) {}
+
+  double seconds(const StageMemory& stage) {
+    const auto files = files_of(stage.stage, model_);
+    std::uint64_t all = 0, cold = 0;
+    for (const auto& file : files) {
+      all += std::filesystem::file_size(file);
+      cold += uncached_bytes(file);
+    }
+    const bool stays_cached = all <= available_;
+    const auto again = static_cast<double>(count_passes(stage, model_, options_) - 1);
+    const double bytes = static_cast<double>(cold) +
+                         (stays_cached ? 0 : again * static_cast<double>(stage.read_bytes));
+    return bytes == 0 ? 0 : bytes / rate(files);
+  }
+
+ private:
+  // Measured when it is needed; of a disk that does not tell, infinite.
+  double rate(const std::vector<std::filesystem::path>& files) {
+    if (rate_ < 0) rate_ = measure_read_rate(files);
+    return rate_ > 0 ? rate_ : std::numeric_limits<double>::infinity();
+  }
+
+  const LoadedModel& model_;
+  const GenerateOptions& options_;
+  std::uint64_t available_;
+  double rate_ = -1;  // not measured yet
+};
+
 }  // namespace
 
 RunPlan plan_run(const LoadedModel& model, const GenerateOptions& options) {
@@ -74,8 +132,10 @@ RunPlan plan_run(const LoadedModel& model, const GenerateOptions& options) {
   set_num_threads(model.threads);
   const Speed speed = measure_speed(model.transformer, model.vae, model.compute, model.int8.is_on);
   const double share = model.int8.is_on ? int8_share(model) : 0;
+  Reading reading(model, options, plan.available_bytes);
   for (const StageMemory& stage : memory.stages) {
     const Cost cost = cost_of(stage.stage, model, options);
+    const double read = reading.seconds(stage);
     plan.stages.push_back(
         {.stage = stage.stage,
          .peak_bytes = stage.bytes(),
@@ -87,7 +147,8 @@ RunPlan plan_run(const LoadedModel& model, const GenerateOptions& options) {
          .read_bytes = stage.read_bytes,
          .tile = stage.tile * model.vae.scale(),
          .operations = cost.total(),
-         .seconds = speed.seconds(cost, stage.stage == "transformer" ? share : 0)});
+         .seconds = read + speed.seconds(cost, stage.stage == "transformer" ? share : 0),
+         .read_seconds = read});
     plan.seconds += plan.stages.back().seconds;
   }
   return plan;

@@ -10,9 +10,8 @@
 namespace zimage::cpu {
 namespace {
 
-// Pixels of the result whose part of x is held at a time, at most 8 MiB of words, if that is a row.
+// Pixels of the result whose part of x is held at a time, if that is a row.
 constexpr std::int64_t kStripPixels = 8192;
-constexpr std::int64_t kStripWords = std::int64_t{2} << 20;
 // Pixels of a task: few enough for many threads, unless they would wait for the packing of weights
 // longer than for the product; and as many as share the L2 cache with the packed weights.
 constexpr std::int64_t kMinTaskPixels = 192, kMaxTaskPixels = 2304;
@@ -34,7 +33,7 @@ class Convolution {
         line_words_(shape.kernel_width * pixel_words_) {}
 
   void run() const {
-    const std::int64_t held_rows = kStripWords / (padded_width_ * pixel_words_);
+    const std::int64_t held_rows = kConvStripWords / (padded_width_ * pixel_words_);
     const std::int64_t longest =
         std::min((held_rows - s_.kernel_height) / s_.stride + 1, kStripPixels / s_.out_width);
     const std::int64_t length = piece_of(s_.out_height, std::max<std::int64_t>(longest, 1), 1);

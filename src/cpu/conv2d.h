@@ -6,6 +6,9 @@
 
 namespace zimage::cpu {
 
+// The words of x that a convolution holds at a time, or those of a row of windows if they are more.
+inline constexpr std::int64_t kConvStripWords = std::int64_t{2} << 20;
+
 // ops/conv2d.h on the CPU: arguments checked, y allocated by the caller, nothing empty. `path`
 // counts for bf16 only.
 void conv2d(const ConvShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias,

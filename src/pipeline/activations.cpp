@@ -5,6 +5,8 @@
 
 #include "core/allocator.h"
 #include "core/parallel.h"
+#include "cpu/conv2d.h"
+#include "cpu/matmul.h"
 
 namespace zimage {
 namespace {
@@ -17,11 +19,11 @@ std::uint64_t tensors(int count, std::uint64_t numbers, std::size_t element) {
 }
 
 // Products hold a strip of x in the form that they take.
-constexpr std::uint64_t kStripRows = 2304;
 std::uint64_t linear_scratch(std::uint64_t rows, std::initializer_list<int> widths) {
   std::uint64_t sum = 0;
   for (const int width : widths) {
-    sum += tensors(1, std::min(rows, kStripRows) * number(width), sizeof(float));
+    sum += tensors(1, std::min<std::uint64_t>(rows, cpu::kLinearStripRows) * number(width),
+                   sizeof(float));
   }
   return sum;
 }
@@ -43,12 +45,8 @@ std::uint64_t resnet_bytes(std::uint64_t pixels, int before, int channels, std::
   return std::max(2 * wide + narrow, wide + 3 * narrow);
 }
 
-// A convolution is a product with the windows of a strip of pixels.
-std::uint64_t convolution_scratch(const VaeConfig& c) {
-  const std::uint64_t window = 9 * number(c.block_out_channels[c.block_out_channels.size() > 1]);
-  constexpr std::uint64_t kStrip = std::uint64_t{2} << 20, kFewest = 96, kMost = 2304;
-  return tensors(1, std::clamp(kStrip / window, kFewest, kMost) * window, sizeof(float));
-}
+// Convolutions hold a strip of x in the form that products take.
+constexpr std::uint64_t kConvolutionScratch = cpu::kConvStripWords * sizeof(float);
 
 // Of the size of the latents with the channels that the middle of the VAE has.
 std::uint64_t latent_tensors(const VaeConfig& c, int width, int height, int count,
@@ -114,10 +112,12 @@ std::uint64_t vae_decoder_tensor_bytes(const VaeConfig& c, int width, int height
     const std::uint64_t pixels = number(width >> i) * number(height >> i);
     most = std::max(
         most, resnet_bytes(pixels, channels[std::min(i + 1, stages - 1)], channels[i], element));
-    // Twice the size, then the convolution of that.
-    if (i > 0) most = std::max(most, tensors(2, 4 * pixels * number(channels[i]), element));
+    if (i > 0) {  // enlarged and convolved in one
+      most = std::max(most, tensors(1, pixels * number(channels[i]), element) +
+                                tensors(1, 4 * pixels * number(channels[i]), element));
+    }
   }
-  return most + convolution_scratch(c);
+  return most + kConvolutionScratch;
 }
 
 std::uint64_t vae_encoder_tensor_bytes(const VaeConfig& c, int width, int height, int tile,
@@ -139,7 +139,7 @@ std::uint64_t vae_encoder_tensor_bytes(const VaeConfig& c, int width, int height
   }
   const std::uint64_t pixels = number(width) * number(height);
   return most + tensors(1, pixels * number(c.in_channels), sizeof(float)) +  // what is encoded
-         tensors(1, pixels * number(c.in_channels), element) + convolution_scratch(c);
+         tensors(1, pixels * number(c.in_channels), element) + kConvolutionScratch;
 }
 
 }  // namespace zimage

@@ -41,6 +41,14 @@ double latent_pixels(const VaeConfig& config, double pixels) {
   return pixels / (config.scale() * config.scale());
 }
 
+// What a layer costs less of which only the image's rows are read: keys and values of the caption
+// are all that is computed of it.
+Cost unread_caption(const TransformerConfig& c, const SequenceLength& tokens) {
+  const auto rows = static_cast<double>(tokens.caption);
+  return {.linear = 2 * product(rows, c.dim, c.dim) + 3 * product(rows, c.dim, c.ffn_dim()),
+          .attention = attention_of(rows, static_cast<double>(tokens.total()), c.dim)};
+}
+
 }  // namespace
 
 Cost& Cost::operator+=(const Cost& other) {
@@ -80,7 +88,7 @@ Cost cost_of_transformer(const TransformerConfig& c, const SequenceLength& token
   const double patch = static_cast<double>(c.in_channels) * c.patch_size * c.patch_size;
   const double embedders = 2 * product(static_cast<double>(tokens.image), patch, c.dim);
   return Cost{.linear = embedders} + c.n_refiner_layers * cost_of_block(c, tokens.image) +
-         c.n_layers * cost_of_block(c, tokens.total());
+         c.n_layers * cost_of_block(c, tokens.total()) + -1 * unread_caption(c, tokens);
 }
 
 Cost cost_of_controlnet(const ControlNetConfig& config, const TransformerConfig& c,

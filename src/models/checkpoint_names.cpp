@@ -58,13 +58,15 @@ std::vector<TensorSource> transformer_sources(const std::string& name, const std
                        .part = static_cast<int>(i),
                        .parts = static_cast<int>(names.size()),
                        .scale = "",
+                       .bias = "",
                        .marker = ""});
   }
   return sources;
 }
 
-// What ComfyUI keeps beside "X.weight" of eight bits.
-constexpr std::array<std::string_view, 2> kScales{".scale_weight", ".weight_scale"};
+// What ComfyUI keeps beside "X.weight" of eight bits, and MLX beside one in groups.
+constexpr std::array<std::string_view, 3> kScales{".scale_weight", ".weight_scale", ".scales"};
+constexpr std::array<std::string_view, 1> kBiases{".biases"};
 constexpr std::array<std::string_view, 1> kMarkers{".comfy_quant"};
 constexpr std::array<std::string_view, 2> kWithoutPart{".scale_input", ".input_scale"};
 
@@ -72,6 +74,7 @@ bool is_helper(std::string_view name) {
   if (name == "scaled_fp8" || name.ends_with(".scaled_fp8")) return true;
   const auto ends = [&](std::string_view ending) { return name.ends_with(ending); };
   return std::any_of(kScales.begin(), kScales.end(), ends) ||
+         std::any_of(kBiases.begin(), kBiases.end(), ends) ||
          std::any_of(kMarkers.begin(), kMarkers.end(), ends) ||
          std::any_of(kWithoutPart.begin(), kWithoutPart.end(), ends);
 }
@@ -127,10 +130,12 @@ ComponentNames canonical_names(const Names& names, const ComponentLayout& layout
       sources = {{.name = layout.is_compvis_vae ? vae_name_of_compvis(name, stages) : name,
                   .stored = stored,
                   .scale = "",
+                  .bias = "",
                   .marker = ""}};
     }
     for (TensorSource& source : sources) {
       source.scale = beside(names, stored, kScales);
+      source.bias = beside(names, stored, kBiases);
       source.marker = beside(names, stored, kMarkers);
       result.tensors.push_back(std::move(source));
     }

@@ -28,8 +28,10 @@ struct TensorSource {
   std::string name;         // as diffusers and transformers name it
   std::string stored;       // in the file
   int part = 0, parts = 1;  // of the rows of the stored tensor: a fused qkv has three
-  std::string scale;        // name of the tensor to multiply with, one number or one for each row
-  std::string marker;       // name of the tensor of JSON that tells the format; both may be empty
+  // Names of what lies beside it, each empty where there is no such tensor:
+  std::string scale;   // to multiply with: one number, one for each row or for groups of channels
+  std::string bias;    // to add, for groups of channels
+  std::string marker;  // JSON that tells the format
 };
 
 struct ComponentNames {
@@ -37,8 +39,9 @@ struct ComponentNames {
   std::set<std::string> used;  // all stored names that belong to the component, helpers included
 };
 
-// Names under `layout`, made canonical. What ComfyUI stores beside a weight (scale_input,
-// the scaled_fp8 mark) is used or known to play no part.
+// Names under `layout`, made canonical. What ComfyUI and MLX store beside a weight is used or known
+// to play no part (scale_input, the scaled_fp8 mark). Components other than "transformer" and "vae"
+// keep their names.
 ComponentNames canonical_names(const std::set<std::string>& names, const ComponentLayout& layout);
 
 }  // namespace zimage

@@ -2,11 +2,13 @@
 
 #include <cmath>
 #include <map>
+#include <optional>
 
 #include "core/check.h"
 #include "io/printable.h"
 #include "models/checkpoint_names.h"
 #include "models/int8_tensors.h"
+#include "models/mlx_tensors.h"
 #include "ops/elementwise.h"
 
 namespace zimage {
@@ -14,20 +16,38 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Canonical names of a component in a checkpoint of one or more files.
-std::vector<TensorSource> sources_of(const std::set<std::string>& names,
-                                     const std::string& component, const std::string& where) {
-  ComponentLayout layout{.component = component, .prefix = ""};  // if need be, errors name tensors
-  for (ComponentLayout& found : find_components(names, where)) {
-    if (found.component == component) layout = std::move(found);
-  }
-  return canonical_names(names, layout).tensors;
+constexpr std::string_view kControl = "controlnet";
+
+// The files of one component, perhaps among others.
+struct Checkpoint {
+  const std::vector<fs::path>& files;
+  std::string component;
+  std::string where;  // for messages
+  std::optional<MlxManifest> manifest;
+};
+
+Checkpoint checkpoint_of(const Snapshot& snapshot, const std::string& component) {
+  const auto& files = snapshot.weight_files(component);
+  const fs::path folder = files.front().parent_path();
+  return {files, component,
+          (folder == snapshot.root() / component ? folder : files.front()).string(),
+          MlxManifest::find({folder, folder.parent_path()}, kMlxManifest)};
 }
 
-std::string where_of(const Snapshot& snapshot, const std::string& component) {
-  const fs::path& file = snapshot.weight_files(component).front();
-  const fs::path folder = snapshot.root() / component;
-  return file.parent_path() == folder ? folder.string() : file.string();
+Checkpoint control_checkpoint(const std::vector<fs::path>& files, const fs::path& folder) {
+  return {files, std::string(kControl), (files.size() == 1 ? files.front() : folder).string(),
+          MlxManifest::find({folder}, kMlxControlManifest)};
+}
+
+// Canonical names of what is in a checkpoint.
+std::vector<TensorSource> sources_of(const std::set<std::string>& names, const Checkpoint& c) {
+  ComponentLayout layout{.component = c.component,
+                         .prefix = ""};  // if need be, errors name tensors
+  if (c.component == kControl) return canonical_names(names, layout).tensors;
+  for (ComponentLayout& found : find_components(names, c.where)) {
+    if (found.component == c.component) layout = std::move(found);
+  }
+  return canonical_names(names, layout).tensors;
 }
 
 // Rows [part, part + 1) / parts.
@@ -61,83 +81,174 @@ float scale_value(const Tensor& scale, const std::string& name, const std::strin
   return value;
 }
 
+// Whether a tensor is the words of a weight in one of MLX's formats.
+bool is_mlx(Dtype dtype, const TensorSource& source, const std::string& where) {
+  if (dtype != Dtype::kU32) return false;
+  check(!source.scale.empty(), where, ": ", printable(source.stored),
+        " is U32 without a tensor of scales beside it, expected floating-point numbers or MLX's "
+        "weights with both");
+  return true;
+}
+
+// part_of(name): what the header says of a tensor.
+template <class PartOf>
+StoredMlx stored_mlx(const TensorSource& source, PartOf&& part_of, const Checkpoint& c) {
+  StoredMlx stored{.header = {.words = part_of(source.stored), .scales = part_of(source.scale)},
+                   .name = source.stored,
+                   .component = c.component,
+                   .where = c.where};
+  if (!source.bias.empty()) stored.header.biases = part_of(source.bias);
+  return stored;
+}
+
 struct Found {
   Tensor tensor;
   std::string file;
 };
 
-}  // namespace
+// The tensors of a checkpoint and what each is in the files.
+class Loader {
+ public:
+  explicit Loader(const Checkpoint& checkpoint) : c_(checkpoint), weights_(checkpoint.where) {}
 
-WeightMap load_weights(const Snapshot& snapshot, const std::string& component) {
-  const std::string where = where_of(snapshot, component);
-  WeightMap weights(where);
-  std::map<std::string, Found> stored;
-  std::set<std::string> names;
-  for (const fs::path& path : snapshot.weight_files(component)) {
+  WeightMap load() {
+    std::set<std::string> names;
+    for (const fs::path& path : c_.files) open(path, names);
+    for (const TensorSource& source : sources_of(names, c_)) add(source);
+    return std::move(weights_);
+  }
+
+ private:
+  void open(const fs::path& path, std::set<std::string>& names) {
     const SafetensorsFile file = SafetensorsFile::open(path);
+    const std::string file_name = path.filename().string();
     for (const auto& [name, tensor] : file.tensors()) {
-      const auto [it, is_new] = stored.try_emplace(name, Found{tensor, path.filename().string()});
-      check(is_new, where, ": tensor ", printable(name), " is in ",
-            printable(path.filename().string()), " and again in ", printable(it->second.file),
-            "; a checkpoint holds each name once");
+      const auto [it, is_new] = stored_.try_emplace(name, Found{tensor, file_name});
+      check(is_new, c_.where, ": tensor ", printable(name), " is in ", printable(file_name),
+            " and again in ", printable(it->second.file), "; a checkpoint holds each name once");
       names.insert(name);
     }
-    weights.keep(file.file());
+    weights_.keep(file.file());
   }
-  const auto tensor_of = [&](const std::string& name) {
-    return name.empty() ? Tensor() : stored.at(name).tensor;
-  };
-  for (const TensorSource& source : sources_of(names, component, where)) {
-    const auto& [tensor, file] = stored.at(source.stored);
-    const Tensor scale = tensor_of(source.scale);
+
+  // Undefined for no name.
+  Tensor tensor_of(const std::string& name) const {
+    return name.empty() ? Tensor() : stored_.at(name).tensor;
+  }
+  Tensor part_of(const std::string& name, const TensorSource& source) const {
+    const Tensor tensor = tensor_of(name);
+    return tensor.defined() ? zimage::part_of(tensor, source, c_.where) : tensor;
+  }
+
+  void add(const TensorSource& source) {
+    const auto& [tensor, file] = stored_.at(source.stored);
     const bool is_alone = source.scale.empty() && source.marker.empty();
     if (tensor.dtype() == Dtype::kI8 && !is_alone) {
-      const auto matrix =
-          int8_matrix({tensor, scale, tensor_of(source.marker), source.stored, where});
-      weights.add_int8(source.name,
-                       {part_of(matrix.values, source, where),
-                        part_of(matrix.scales, source, where), matrix.rotation},
-                       file);
-      continue;
+      weights_.add_int8(source.name, int8(source), file);
+    } else if (is_mlx(tensor.dtype(), source, c_.where)) {
+      weights_.add_rows(source.name, mlx(source), file);
+    } else {
+      const Tensor scale = tensor_of(source.scale), part = part_of(source.stored, source);
+      weights_.add(source.name, part.reshape(with_two_axes(source.name, part.shape())), file,
+                   scale.defined() ? scale_value(scale, source.scale, c_.where) : 1);
     }
-    const Tensor part = part_of(tensor, source, where);
-    weights.add(source.name, part.reshape(with_two_axes(source.name, part.shape())), file,
-                scale.defined() ? scale_value(scale, source.scale, where) : 1);
   }
-  return weights;
-}
 
-std::vector<StoredTensor> stored_tensors(const std::vector<fs::path>& files) {
-  std::vector<StoredTensor> tensors;
-  for (const fs::path& path : files) {
+  ops::Int8Matrix int8(const TensorSource& source) const {
+    const auto matrix = int8_matrix({tensor_of(source.stored), tensor_of(source.scale),
+                                     tensor_of(source.marker), source.stored, c_.where});
+    return {zimage::part_of(matrix.values, source, c_.where),
+            zimage::part_of(matrix.scales, source, c_.where), matrix.rotation};
+  }
+
+  std::shared_ptr<const ops::WeightRows> mlx(const TensorSource& source) const {
+    const auto header = [&](const Tensor& t) { return ops::MlxHeader::Part{t.shape(), t.dtype()}; };
+    const StoredMlx stored = stored_mlx(
+        source, [&](const std::string& name) { return header(tensor_of(name)); }, c_);
+    return ops::mlx_rows({part_of(source.stored, source), part_of(source.scale, source),
+                          part_of(source.bias, source), mlx_format(stored, c_.manifest)});
+  }
+
+  const Checkpoint& c_;
+  WeightMap weights_;
+  std::map<std::string, Found> stored_;
+};
+
+// By the headers of the files.
+class HeaderReader {
+ public:
+  explicit HeaderReader(const Checkpoint& checkpoint) : c_(checkpoint) {}
+
+  std::vector<StoredTensor> read() {
+    std::set<std::string> names;
+    for (const fs::path& path : c_.files) open(path, names);
+    std::vector<StoredTensor> tensors;
+    for (const TensorSource& source : sources_of(names, c_)) tensors.push_back(tensor(source));
+    return tensors;
+  }
+
+ private:
+  void open(const fs::path& path, std::set<std::string>& names) {
     const auto file = MappedFile::open(path);
     const SafetensorsHeader header =
         parse_safetensors_header(file->bytes(), file->bytes().size(), path.string());
     for (const auto& t : header.tensors) {
       const bool is_aligned = (header.data_begin + t.begin) % size_of(t.dtype) == 0;
-      tensors.push_back({t.name, t.dtype, t.shape, is_aligned, false});
+      stored_.insert({t.name, {t.name, t.dtype, t.shape, is_aligned, false}});
+      names.insert(t.name);
     }
   }
-  return tensors;
+
+  StoredTensor tensor(const TensorSource& source) const {
+    StoredTensor tensor = stored_.at(source.stored);
+    tensor.name = source.name;
+    if (is_mlx(tensor.dtype, source, c_.where)) {
+      as_mlx(tensor, source);
+    } else {
+      tensor.is_scaled = !source.scale.empty();
+    }
+    tensor.shape = part_of(tensor.shape, source, c_.where);
+    return tensor;
+  }
+
+  void as_mlx(StoredTensor& tensor, const TensorSource& source) const {
+    std::uint64_t bytes = 0;
+    const StoredMlx stored = stored_mlx(
+        source,
+        [&](const std::string& name) {
+          const StoredTensor& part = stored_.at(name);
+          bytes += static_cast<std::uint64_t>(part.shape.numel()) * size_of(part.dtype);
+          tensor.is_aligned &= part.is_aligned;
+          return ops::MlxHeader::Part{part.shape, part.dtype};
+        },
+        c_);
+    const ops::MlxFormat format = mlx_format(stored, c_.manifest);
+    tensor.shape = shape_of(stored.header, format);
+    tensor.format = name_of(format);
+    tensor.bytes = bytes / static_cast<std::uint64_t>(source.parts);
+  }
+
+  const Checkpoint& c_;
+  std::map<std::string, StoredTensor> stored_;
+};
+
+}  // namespace
+
+WeightMap load_weights(const Snapshot& snapshot, const std::string& component) {
+  return Loader(checkpoint_of(snapshot, component)).load();
+}
+
+WeightMap load_control_weights(const std::vector<fs::path>& files, const fs::path& folder) {
+  return Loader(control_checkpoint(files, folder)).load();
 }
 
 std::vector<StoredTensor> stored_tensors(const Snapshot& snapshot, const std::string& component) {
-  const std::string where = where_of(snapshot, component);
-  std::map<std::string, StoredTensor> stored;
-  std::set<std::string> names;
-  for (StoredTensor& tensor : stored_tensors(snapshot.weight_files(component))) {
-    names.insert(tensor.name);
-    stored.insert({tensor.name, std::move(tensor)});
-  }
-  std::vector<StoredTensor> tensors;
-  for (const TensorSource& source : sources_of(names, component, where)) {
-    StoredTensor tensor = stored.at(source.stored);
-    tensor.name = source.name;
-    tensor.shape = part_of(tensor.shape, source, where);
-    tensor.is_scaled = !source.scale.empty();
-    tensors.push_back(std::move(tensor));
-  }
-  return tensors;
+  return HeaderReader(checkpoint_of(snapshot, component)).read();
+}
+
+std::vector<StoredTensor> stored_control_tensors(const std::vector<fs::path>& files,
+                                                 const fs::path& folder) {
+  return HeaderReader(control_checkpoint(files, folder)).read();
 }
 
 }  // namespace zimage

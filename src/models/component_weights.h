@@ -15,6 +15,10 @@ namespace zimage {
 // Mapped, not read. Throws Error for broken files and for a name that appears twice.
 WeightMap load_weights(const Snapshot& snapshot, const std::string& component);
 
+// The files of a control network, whose manifest lies in `folder` where it is in MLX's formats.
+WeightMap load_control_weights(const std::vector<std::filesystem::path>& files,
+                               const std::filesystem::path& folder);
+
 // One tensor of a component as load_weights() finds it, by the files' headers alone.
 struct StoredTensor {
   std::string name;  // canonical
@@ -22,9 +26,12 @@ struct StoredTensor {
   Shape shape;
   bool is_aligned;  // can be used in place
   bool is_scaled;   // has a factor beside it, so that it is converted in any case
+  // Of weights in a format of their own (ops::WeightRows), whose dtype tells nothing:
+  std::string format = {};  // its name
+  std::uint64_t bytes = 0;  // that they take in the file and in memory
 };
 std::vector<StoredTensor> stored_tensors(const Snapshot& snapshot, const std::string& component);
-// Those of any checkpoint files, under the names that they have there.
-std::vector<StoredTensor> stored_tensors(const std::vector<std::filesystem::path>& files);
+std::vector<StoredTensor> stored_control_tensors(const std::vector<std::filesystem::path>& files,
+                                                 const std::filesystem::path& folder);
 
 }  // namespace zimage

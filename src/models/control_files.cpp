@@ -102,11 +102,11 @@ ControlFiles resolve_control(const ModelOptions& options) {
 }
 
 WeightMap load_control(const ControlFiles& files) {
-  const fs::path& first = files.weights.front();
-  const bool is_whole = files.weights.size() == 1;
-  WeightMap weights(is_whole ? first.string() : first.parent_path().string());
-  for (const fs::path& file : files.weights) weights.add_file(file);
-  return weights;
+  return load_control_weights(files.weights, files.weights.front().parent_path());
+}
+
+std::vector<StoredTensor> stored_tensors(const ControlFiles& files) {
+  return stored_control_tensors(files.weights, files.weights.front().parent_path());
 }
 
 }  // namespace zimage

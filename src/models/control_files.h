@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "layers/weights.h"
+#include "models/component_weights.h"
 #include "zimage/models.h"
 
 namespace zimage {
@@ -21,7 +21,9 @@ struct ControlFiles {
 // the candidates where the choice is open, and what was found and expected otherwise.
 ControlFiles resolve_control(const ModelOptions& options);
 
-// Mapped, not read.
+// Mapped, not read. A controlnet_quantization.json beside the files tells MLX's formats.
 WeightMap load_control(const ControlFiles& files);
+// By the headers alone.
+std::vector<StoredTensor> stored_tensors(const ControlFiles& files);
 
 }  // namespace zimage

@@ -6,6 +6,7 @@
 #include "hub/cache.h"
 #include "io/printable.h"
 #include "models/hub_models.h"
+#include "models/mlx_manifest.h"
 #include "models/weight_files.h"
 
 namespace zimage {
@@ -46,8 +47,9 @@ hub::Patterns patterns_of(const std::vector<std::string>& names, const ModelOpti
                           const std::string& where) {
   const std::string variant = normalized_variant(options.weights_variant);
   const std::string file = choose_control_file(names, options.control_file, variant, where);
-  if (!file.empty()) return {file};
-  hub::Patterns patterns{std::string(kControlConfig)};
+  hub::Patterns patterns{std::string(kMlxControlManifest)};
+  patterns.push_back(file.empty() ? std::string(kControlConfig) : file);
+  if (!file.empty()) return patterns;
   for (const std::string& name : names) {
     if (is_of_diffusers(name, variant)) patterns.push_back(name);
   }
@@ -62,8 +64,6 @@ std::string choose_control_file(const std::vector<std::string>& names, const std
   for (const std::string& name : names) {
     if (name.ends_with(".safetensors")) weights.push_back(name);
   }
-  check(!has(names, "controlnet_quantization.json"), "--controlnet-weights ", printable(where),
-        ": MLX's quantised weights, which cannot be drawn with yet; expected plain ones");
   if (!wanted.empty()) {
     check(has(weights, wanted), "--control-file ", printable(wanted), ": ", printable(where),
           " holds ", weights.empty() ? "no .safetensors file" : joined(weights));

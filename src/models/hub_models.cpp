@@ -49,9 +49,6 @@ void check_is_z_image(const hub::Spec& spec, const hub::Listing& listing,
   check(holds("model_index.json"), spec.repo,
         " is no Z-Image snapshot: it holds no model_index.json; a checkpoint file in it can be "
         "downloaded by hand and given as the model");
-  check(
-      !holds("quantization.json"), spec.repo,
-      " holds MLX's quantised weights, which cannot be drawn with yet; turbo names the plain ones");
   Snapshot::check_class(hub::download(spec, listing, {"model_index.json"}, from, {}));
 }
 

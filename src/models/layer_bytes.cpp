@@ -37,6 +37,7 @@ Bytes bytes_of(const StoredTensor& tensor, Dtype compute, const Int8Policy& int8
   if (int8.multiplies(tensor.name, tensor.shape, is_stored)) {
     return {resident_int8_bytes(tensor.shape, is_stored), !is_stored};
   }
+  if (!tensor.format.empty()) return {tensor.bytes, false};
   return {resident_weight_bytes(tensor.shape, tensor.dtype, tensor.is_scaled, compute),
           tensor.dtype != compute || tensor.is_scaled};
 }
@@ -63,8 +64,9 @@ LayerBytes layer_bytes(const std::vector<StoredTensor>& tensors,
     if (is_converted) result.converted += bytes;
     // Copied when the file is opened, whether it is used or not.
     if (!tensor.is_aligned) {
-      result.fixed += allocator::rounded(static_cast<std::size_t>(tensor.shape.numel()) *
-                                         size_of(tensor.dtype));
+      const std::size_t plain =
+          static_cast<std::size_t>(tensor.shape.numel()) * size_of(tensor.dtype);
+      result.fixed += allocator::rounded(tensor.format.empty() ? plain : tensor.bytes);
     }
   }
   for (const auto& [place, bytes] : layers) result.layers.push_back(bytes);

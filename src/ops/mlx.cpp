@@ -1,12 +1,26 @@
 #include "ops/mlx.h"
 
+#include <algorithm>
+#include <array>
+#include <ostream>
+
 #include "core/check.h"
 #include "cpu/mlx.h"
 
 namespace zimage::ops {
 namespace {
 
-bool is_affine(const MlxFormat& format) { return format.mode == MlxFormat::Mode::kAffine; }
+using Mode = MlxFormat::Mode;
+
+constexpr std::array<MlxFormat, 7> kFormats{{{Mode::kAffine, 4, 32},
+                                             {Mode::kAffine, 4, 64},
+                                             {Mode::kAffine, 4, 128},
+                                             {Mode::kAffine, 8, 32},
+                                             {Mode::kAffine, 8, 64},
+                                             {Mode::kAffine, 8, 128},
+                                             {Mode::kMxfp4, 4, 32}}};
+
+bool is_affine(const MlxFormat& format) { return format.mode == Mode::kAffine; }
 
 void check_format(const MlxFormat& format) {
   check(is_mlx_format(format), name_of(format),
@@ -14,31 +28,17 @@ void check_format(const MlxFormat& format) {
         "groups of 32");
 }
 
-Shape shape_of(const MlxMatrix& m) { return {m.words.dim(0), m.words.dim(1) * 32 / m.format.bits}; }
-
-void check_matrix(const MlxMatrix& m) {
-  check_format(m.format);
-  check(m.words.rank() == 2 && m.words.dtype() == Dtype::kU32, "weight is ", m.words.shape(), " ",
-        m.words.dtype(), ", expected [out, words] U32");
-  const Shape shape = shape_of(m), groups{shape[0], shape[1] / m.format.group_size};
-  const auto check_groups = [&](const Tensor& tensor, std::string_view name) {
-    const Dtype dtype = tensor.dtype();
-    const bool fits = is_affine(m.format)
-                          ? dtype == Dtype::kF32 || dtype == Dtype::kBf16 || dtype == Dtype::kF16
-                          : dtype == Dtype::kU8;
-    check(fits, name, " are ", dtype, ", expected ",
-          is_affine(m.format) ? "F32, BF16 or F16" : "U8");
-    check(shape[1] % m.format.group_size == 0 && tensor.shape() == groups, name, " are ",
-          tensor.shape(), ", expected ", groups, " for ", name_of(m.format), " and ", shape,
-          " weights");
-  };
-  check_groups(m.scales, "scales");
-  if (is_affine(m.format)) check_groups(m.biases, "biases");
+MlxHeader header_of(const MlxMatrix& m) {
+  MlxHeader header{.words = {m.words.shape(), m.words.dtype()},
+                   .scales = {m.scales.shape(), m.scales.dtype()}};
+  if (m.biases.defined()) header.biases = {m.biases.shape(), m.biases.dtype()};
+  return header;
 }
 
 class MlxRows : public WeightRows {
  public:
-  explicit MlxRows(const MlxMatrix& matrix) : matrix_(matrix), shape_(shape_of(matrix)) {}
+  explicit MlxRows(const MlxMatrix& matrix)
+      : matrix_(matrix), shape_(ops::shape_of(header_of(matrix), matrix.format)) {}
 
   const Shape& shape() const override { return shape_; }
   void decode(std::int64_t row, std::int64_t channel, std::int64_t n,
@@ -62,10 +62,10 @@ class MlxRows : public WeightRows {
 
 }  // namespace
 
-bool is_mlx_format(const MlxFormat& f) {
-  if (!is_affine(f)) return f.bits == 4 && f.group_size == 32;
-  const bool is_group = f.group_size == 32 || f.group_size == 64 || f.group_size == 128;
-  return is_group && (f.bits == 4 || f.bits == 8);
+std::span<const MlxFormat> mlx_formats() { return kFormats; }
+
+bool is_mlx_format(const MlxFormat& format) {
+  return std::find(kFormats.begin(), kFormats.end(), format) != kFormats.end();
 }
 
 std::string name_of(const MlxFormat& format) {
@@ -73,8 +73,34 @@ std::string name_of(const MlxFormat& format) {
              format.group_size);
 }
 
+bool fits(const MlxHeader& h, const MlxFormat& format) {
+  const Dtype scale = h.scales.dtype;
+  const bool is_dtype = is_affine(format)
+                            ? scale == Dtype::kF32 || scale == Dtype::kBf16 || scale == Dtype::kF16
+                            : scale == Dtype::kU8;
+  if (h.words.dtype != Dtype::kU32 || h.words.shape.rank() != 2 || !is_dtype) return false;
+  const Shape shape = shape_of(h, format);
+  return shape[1] > 0 && shape[1] % format.group_size == 0 &&
+         h.scales.shape == Shape{shape[0], shape[1] / format.group_size} &&
+         h.biases.has_value() == is_affine(format) &&
+         (!h.biases || (h.biases->shape == h.scales.shape && h.biases->dtype == scale));
+}
+
+Shape shape_of(const MlxHeader& header, const MlxFormat& format) {
+  return {header.words.shape[0], header.words.shape[1] * (32 / format.bits)};
+}
+
+std::ostream& operator<<(std::ostream& out, const MlxHeader& header) {
+  out << header.words.shape << ' ' << header.words.dtype << " with scales " << header.scales.shape
+      << ' ' << header.scales.dtype;
+  if (!header.biases) return out << " and no biases";
+  return out << " and biases " << header.biases->shape << ' ' << header.biases->dtype;
+}
+
 std::shared_ptr<const WeightRows> mlx_rows(const MlxMatrix& matrix) {
-  check_matrix(matrix);
+  check_format(matrix.format);
+  const MlxHeader header = header_of(matrix);
+  check(fits(header, matrix.format), "weights of ", header, ", expected ", name_of(matrix.format));
   return std::make_shared<MlxRows>(matrix);
 }
 

@@ -1,7 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <iosfwd>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 
 #include "core/tensor.h"
@@ -24,7 +27,9 @@ struct MlxFormat {
   friend bool operator==(const MlxFormat&, const MlxFormat&) = default;
 };
 
-bool is_mlx_format(const MlxFormat& format);   // one of those above
+// All that there are.
+std::span<const MlxFormat> mlx_formats();
+bool is_mlx_format(const MlxFormat& format);
 std::string name_of(const MlxFormat& format);  // "MLX affine, 8 bits, groups of 32"
 
 // Weights [out, in]: code k of a row is in bits k * bits of its words, the lowest first.
@@ -35,8 +40,21 @@ struct MlxMatrix {
   MlxFormat format;
 };
 
-// Decoded in f32 whatever the dtype of the scales. Throws Error for tensors that do not fit each
-// other.
+// The same by shapes and dtypes alone, as a file's header tells them.
+struct MlxHeader {
+  struct Part {
+    Shape shape;
+    Dtype dtype;
+  };
+  Part words, scales;
+  std::optional<Part> biases = {};
+};
+// Whether they are weights in that format, whose shape is then shape_of().
+bool fits(const MlxHeader& header, const MlxFormat& format);
+Shape shape_of(const MlxHeader& header, const MlxFormat& format);  // [out, in]
+std::ostream& operator<<(std::ostream& out, const MlxHeader& header);
+
+// Decoded in f32 whatever the dtype of the scales. Throws Error for tensors that do not fit.
 std::shared_ptr<const WeightRows> mlx_rows(const MlxMatrix& matrix);
 
 // weight: [out, in] f32, in a multiple of the group. Bit for bit what mx.quantize() makes of it,

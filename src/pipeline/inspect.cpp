@@ -30,7 +30,8 @@ std::string shape_text(const Shape& shape) { return str(shape); }
 Out dtypes_of(const std::vector<StoredTensor>& tensors) {
   std::map<std::string, std::pair<std::int64_t, std::int64_t>> counts;  // tensors, parameters
   for (const StoredTensor& tensor : tensors) {
-    auto& [count, parameters] = counts[std::string(name_of(tensor.dtype))];
+    auto& [count, parameters] =
+        counts[tensor.format.empty() ? std::string(name_of(tensor.dtype)) : tensor.format];
     ++count;
     parameters += tensor.shape.numel();
   }

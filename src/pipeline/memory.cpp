@@ -46,7 +46,7 @@ std::vector<StoredTensor> loaded_tensors(const MemoryRequest& r, std::string_vie
 }
 
 std::vector<StoredTensor> control_tensors(const MemoryRequest& r) {
-  std::vector<StoredTensor> tensors = stored_tensors(r.control_files->weights);
+  std::vector<StoredTensor> tensors = stored_tensors(*r.control_files);
   if (r.control->refiner == ControlNetConfig::Refiner::kControlLayers) {
     std::erase_if(tensors, [](const StoredTensor& tensor) {
       return tensor.name.starts_with("control_noise_refiner.");

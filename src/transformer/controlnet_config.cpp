@@ -4,7 +4,6 @@
 #include <set>
 
 #include "core/check.h"
-#include "core/dtype_kind.h"
 #include "layers/config.h"
 #include "ops/elementwise.h"
 #include "transformer/controlnet.h"
@@ -48,19 +47,20 @@ Refiner find_refiner(const WeightMap& weights, const std::vector<std::string>& n
   }
   if (!is_present) return Refiner::kControlLayers;
   if (!has_projections) return Refiner::kPlain;
-  const Tensor* before_proj = weights.find("control_noise_refiner.0.before_proj.weight");
-  const bool is_trained = before_proj == nullptr || before_proj->rank() != 2 ||
-                          !is_floating(before_proj->dtype()) || !is_zero(*before_proj);
+  const std::string kName = "control_noise_refiner.0.before_proj.weight";
+  const Shape* shape = weights.shape_of(kName);
+  if (shape == nullptr || shape->rank() != 2) return Refiner::kOwn;
+  const bool is_trained = !is_zero(WeightScope(weights, Dtype::kF32).stored(kName, *shape));
   return is_trained ? Refiner::kOwn : Refiner::kControlLayers;
 }
 
 int find_in_channels(const WeightMap& weights, const TransformerConfig& transformer) {
   const std::string kName = "control_all_x_embedder.2-1.weight";
-  const Tensor* weight = weights.find(kName);
-  check(weight != nullptr, weights.where(), ": tensor ", kName,
+  const Shape* found = weights.shape_of(kName);
+  check(found != nullptr, weights.where(), ": tensor ", kName,
         " is missing, expected the weights of a ControlNet for Z-Image");
   const int patch_area = transformer.patch_size * transformer.patch_size;
-  const Shape& shape = weight->shape();
+  const Shape& shape = *found;
   check(shape.rank() == 2 && shape[0] == transformer.dim && shape[1] % patch_area == 0 &&
             0 < shape[1] && shape[1] <= kMaxSize,
         weights.where(), ": ", kName, " is ", shape, ", expected [", transformer.dim,

@@ -10,6 +10,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/bin"
 ln -s "$program" "$work/bin/zimage"
 ln -s "$root/tests/data/pipeline/snapshot" "$work/Z-Image-Turbo"
+ln -s "$root/tests/data/control/union-2.1.safetensors" "$work/union.safetensors"
 export ZIMAGE_DEMO_MODEL=$root/models/demo HF_HUB_OFFLINE=1
 cd "$work"
 PATH="$work/bin:$PATH"
@@ -23,6 +24,6 @@ done < <(awk '/^```sh$/ {inside = 1; next} /^```/ {inside = 0} inside && /^zimag
 [ "$count" -gt 0 ] || { echo "no example found"; exit 1; }
 
 # Every flag of --help is documented, and every documented flag exists.
-help=$(for command in generate control plan preprocess models download inspect quantize; do zimage "$command" --help; done | grep -oE -- '--[a-z][a-z-]+' | sort -u | grep -vx -- --help)
+help=$(for command in generate control plan preprocess models download inspect quantize quantize-controlnet; do zimage "$command" --help; done | grep -oE -- '--[a-z][a-z-]+' | sort -u | grep -vx -- --help)
 docs=$(grep -oE -- '^\| `[^|]*' "$root/docs/CLI.md" | grep -oE -- '--[a-z][a-z-]+' | sort -u)
 diff <(echo "$help") <(echo "$docs") || { echo "docs/CLI.md and --help differ"; exit 1; }

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <thread>
 
+#include "io/new_folder.h"
 #include "testing.h"
 
 namespace zimage {
@@ -202,6 +203,35 @@ TEST(NewFile, LeavesNothingWhenTheTargetBecomesAFolder) {
     EXPECT_THAT(error_of([&] { return file.commit(), 0; }), HasSubstr("is a folder"));
   }
   EXPECT_EQ(entries_in(dir.path()), 1u);
+}
+
+TEST(NewFolder, AppearsWithItsFilesOrNotAtAll) {
+  const TempDir dir;
+  {
+    const NewFolder folder(dir / "a/b/c");
+    std::ofstream(folder.folder() / "file") << "x";
+  }
+  EXPECT_TRUE(fs::is_empty(dir.path()));
+  NewFolder folder(dir / "a/b/c/");
+  std::ofstream(folder.folder() / "file") << "x";
+  EXPECT_FALSE(fs::exists(dir / "a/b/c"));
+  folder.commit();
+  EXPECT_TRUE(fs::is_regular_file(dir / "a/b/c/file"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(dir / "a/b"), {}), 1);
+}
+
+TEST(NewFolder, TakesThePlaceOfAnEmptyFolderAndOfNothingElse) {
+  const TempDir dir;
+  fs::create_directory(dir / "empty");
+  NewFolder folder(dir / "empty");
+  std::ofstream(folder.folder() / "file") << "x";
+  NewFolder late(dir / "empty");
+  folder.commit();
+  const auto says_exists = HasSubstr("exists; expected a new or an empty folder");
+  EXPECT_THAT(error_of([&] { late.commit(); }), says_exists);
+  EXPECT_THAT(error_of([&] { NewFolder again(dir / "empty"); }), says_exists);
+  EXPECT_THAT(error_of([&] { NewFolder other(dir / "empty/file"); }), says_exists);
+  EXPECT_EQ(read_file(dir / "empty/file", 10).size(), 1u);
 }
 
 TEST(WriteFile, TwoThreadsWriteOneOfTheTwoContents) {

@@ -197,7 +197,8 @@ TEST_F(MlxModelTest, RefusesManifestsThatAreWrong) {
   EXPECT_THAT(error_of_manifest(""), HasSubstr("quantization.json"));
   EXPECT_THAT(error_of_manifest("{"), HasSubstr("quantization.json"));
   EXPECT_THAT(error_of_manifest("{}"), HasSubstr("quantization.json: key bits is"));
-  EXPECT_THAT(error_of_manifest(R"({"bits": 8})"), HasSubstr("quantization.json: key group_size is"));
+  EXPECT_THAT(error_of_manifest(R"({"bits": 8})"),
+              HasSubstr("quantization.json: key group_size is"));
   EXPECT_THAT(error_of_manifest(R"({"bits": 6, "group_size": 64})"),
               HasSubstr("MLX affine, 6 bits, groups of 64, expected affine with 4 or 8 bits"));
   EXPECT_THAT(error_of_manifest(R"({"bits": 8, "group_size": 0})"), HasSubstr("groups of 0"));
@@ -221,7 +222,8 @@ TEST_F(MlxModelTest, RefusesManifestsThatAreWrong) {
 TEST_F(MlxModelTest, RefusesTensorsThatDoNotFit) {
   const Tensors good = in_groups(plain("transformer"), kEight);
   const Tensor words = good.at(kW1 + ".weight"), scales = good.at(kW1 + ".scales");
-  EXPECT_THAT(error_with(kW1 + ".scales", {}), HasSubstr("w1.weight is U32 without a tensor of scales"));
+  EXPECT_THAT(error_with(kW1 + ".scales", {}),
+              HasSubstr("w1.weight is U32 without a tensor of scales"));
   EXPECT_THAT(error_with(kW1 + ".biases", {}), HasSubstr("and no biases: expected MLX's affine"));
   EXPECT_THAT(error_with(kW1 + ".scales", scales.slice(0, 3)),
               HasSubstr("layers.0.feed_forward.w1.weight is "));

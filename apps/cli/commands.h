@@ -15,6 +15,7 @@ int download(int argc, char** argv);
 int models(int argc, char** argv);
 int inspect(int argc, char** argv);
 int quantize(int argc, char** argv);
+int quantize_controlnet(int argc, char** argv);
 int plan(int argc, char** argv);
 
 }  // namespace zimage::cli

@@ -19,7 +19,7 @@ struct Command {
   int (*run)(int argc, char** argv);
 };
 
-constexpr std::array<Command, 8> kCommands{
+constexpr std::array<Command, 9> kCommands{
     {{"generate", "text to image, image to image, inpainting", generate},
      {"control", "steered by edges, depth, a pose, or a picture to repaint", control},
      {"preprocess", "makes a control map of a photo", preprocess},
@@ -27,14 +27,15 @@ constexpr std::array<Command, 8> kCommands{
      {"models", "the known models and those in the cache", models},
      {"download", "fetch a model from the hub", download},
      {"inspect", "what a folder or file of weights is", inspect},
-     {"quantize", "writes a transformer with weights of eight bits", quantize}}};
+     {"quantize", "writes a model with weights of fewer bits", quantize},
+     {"quantize-controlnet", "the same for a control network", quantize_controlnet}}};
 
 void print_help() {
   std::cout << "zimage " ZIMAGE_VERSION
                ": text to image with the Z-Image family\n\n"
                "zimage COMMAND [flags]\n\n";
   for (const Command& command : kCommands) {
-    std::cout << "  " << command.name << std::string(12 - command.name.size(), ' ') << command.help
+    std::cout << "  " << command.name << std::string(21 - command.name.size(), ' ') << command.help
               << '\n';
   }
   std::cout << "\nWithout a command the flags are generate's. zimage COMMAND --help lists them.\n";

@@ -1,16 +1,16 @@
 #include "io/file.h"
 
 #include <fcntl.h>
-#include <sys/statvfs.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <random>
 #include <system_error>
 
 #include "core/check.h"
+#include "io/new_folder.h"
 
 namespace zimage {
 namespace {
@@ -32,14 +32,11 @@ void check_target(const fs::path& path) {
         ": is no regular file; choose another name to write to");
 }
 
-// An empty file of a new name in `folder`, short so that it fits where any name fits.
+// An empty file of a new name in `folder`.
 FileHandle create_temporary(const fs::path& folder, fs::path& name) {
   constexpr int kAttempts = 100;
-  std::random_device random;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    char digits[17];
-    std::snprintf(digits, sizeof digits, "%08x%08x", random(), random());
-    name = folder / str(".zimage-", digits, ".tmp");
+    name = folder / temporary_name();
     FileHandle handle(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     if (handle.is_open() || (errno != EEXIST && errno != EINTR)) return handle;
   }
@@ -50,53 +47,6 @@ void sync_folder(const fs::path& folder) {
   // Best effort: some file systems cannot, and the file itself is complete already.
   const FileHandle handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (handle.is_open()) ::fsync(handle.get());
-}
-
-// The folders that it makes; all of them are removed again unless kept.
-class NewFolders {
- public:
-  explicit NewFolders(const fs::path& folder) {
-    std::vector<fs::path> missing;
-    std::error_code ignored;
-    for (fs::path p = folder; !p.empty() && !fs::exists(p, ignored); p = p.parent_path()) {
-      missing.push_back(p);
-      if (p == p.parent_path()) break;
-    }
-    for (auto p = missing.rbegin(); p != missing.rend(); ++p) make(*p);
-  }
-  ~NewFolders() { remove(); }
-  NewFolders(const NewFolders&) = delete;
-  NewFolders& operator=(const NewFolders&) = delete;
-  void keep() { made_.clear(); }
-
- private:
-  void make(const fs::path& folder) {
-    if (::mkdir(folder.c_str(), 0777) == 0) {
-      made_.push_back(folder);
-      return;
-    }
-    const int error = errno;
-    std::error_code ignored;
-    if (fs::is_directory(folder, ignored)) return;  // "a/.", or another process was faster
-    remove();
-    throw Error(str(shown(folder), ": the folder cannot be created: ", error_text(error),
-                    "; choose another place to write to"));
-  }
-  void remove() {
-    for (auto p = made_.rbegin(); p != made_.rend(); ++p) ::rmdir(p->c_str());
-    made_.clear();
-  }
-  std::vector<fs::path> made_;
-};
-
-void check_space(const fs::path& path, std::uint64_t bytes) {
-  struct statvfs disk {};
-  if (::statvfs(folder_of(path).c_str(), &disk) != 0) return;  // not every file system can tell
-  std::uint64_t room = 0;
-  if (__builtin_mul_overflow(std::uint64_t{disk.f_bavail}, std::uint64_t{disk.f_frsize}, &room))
-    return;
-  check(room >= bytes, shown(path), ": needs ", bytes, " bytes, but its disk has only ", room,
-        " free; make room or write elsewhere");
 }
 
 }  // namespace
@@ -167,9 +117,9 @@ void NewFile::commit() {
 
 void check_writable(const fs::path& path, std::uint64_t bytes) {
   check_target(path);
-  NewFolders folders(folder_of(path));
+  ParentFolders folders(folder_of(path));
   { const NewFile probe(path); }
-  check_space(path, bytes);
+  check_space(folder_of(path), bytes, path);
   folders.keep();
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "models/component_weights.h"
+#include "models/control_repository.h"
 #include "zimage/models.h"
 
 namespace zimage {
@@ -19,7 +20,7 @@ struct ControlFiles {
 // `control_file` picks one of the .safetensors files of a folder or repository, which is needed
 // where there are several. Downloads what is missing and looks at the headers. Throws Error naming
 // the candidates where the choice is open, and what was found and expected otherwise.
-ControlFiles resolve_control(const ModelOptions& options);
+ControlFiles resolve_control(const ModelOptions& options, const ControlFlags& flags = {});
 
 // Mapped, not read. A controlnet_quantization.json beside the files tells MLX's formats.
 WeightMap load_control(const ControlFiles& files);

@@ -44,9 +44,9 @@ std::vector<std::string> in_top_folder(const hub::Listing& listing) {
 }
 
 hub::Patterns patterns_of(const std::vector<std::string>& names, const ModelOptions& options,
-                          const std::string& where) {
+                          const std::string& where, const ControlFlags& flags) {
   const std::string variant = normalized_variant(options.weights_variant);
-  const std::string file = choose_control_file(names, options.control_file, variant, where);
+  const std::string file = choose_control_file(names, options.control_file, variant, where, flags);
   hub::Patterns patterns{std::string(kMlxControlManifest)};
   patterns.push_back(file.empty() ? std::string(kControlConfig) : file);
   if (!file.empty()) return patterns;
@@ -59,13 +59,14 @@ hub::Patterns patterns_of(const std::vector<std::string>& names, const ModelOpti
 }  // namespace
 
 std::string choose_control_file(const std::vector<std::string>& names, const std::string& wanted,
-                                const std::string& variant, const std::string& where) {
+                                const std::string& variant, const std::string& where,
+                                const ControlFlags& flags) {
   std::vector<std::string> weights;
   for (const std::string& name : names) {
     if (name.ends_with(".safetensors")) weights.push_back(name);
   }
   if (!wanted.empty()) {
-    check(has(weights, wanted), "--control-file ", printable(wanted), ": ", printable(where),
+    check(has(weights, wanted), flags.file, " ", printable(wanted), ": ", printable(where),
           " holds ", weights.empty() ? "no .safetensors file" : joined(weights));
     return wanted;
   }
@@ -75,14 +76,15 @@ std::string choose_control_file(const std::vector<std::string>& names, const std
                                       (name.ends_with(".safetensors") || name.ends_with(".json"));
                              });
   if (has_diffusers) return "";
-  check(!weights.empty(), "--controlnet-weights ", printable(where),
+  check(!weights.empty(), flags.network, " ", printable(where),
         ": holds no .safetensors file, expected those of a control network");
-  check(weights.size() == 1, "--controlnet-weights ", printable(where), ": holds several files, ",
-        joined(weights), "; --control-file names the one to use");
+  check(weights.size() == 1, flags.network, " ", printable(where), ": holds several files, ",
+        joined(weights), "; ", flags.file, " names the one to use");
   return weights.front();
 }
 
-fs::path control_repository(const hub::Spec& spec, const ModelOptions& options) {
+fs::path control_repository(const hub::Spec& spec, const ModelOptions& options,
+                            const ControlFlags& flags) {
   const hub::Options from = hub_options(options);
   if (const auto cached = hub::find_cached(spec, {}, from)) {
     std::error_code error;
@@ -90,13 +92,13 @@ fs::path control_repository(const hub::Spec& spec, const ModelOptions& options) 
                             fs::is_regular_file(cached->folder / options.control_file, error);
     if (has_wanted) return cached->folder;
     if (const auto listing = hub::read_tree(spec, cached->commit, from)) {
-      const auto patterns = patterns_of(in_top_folder(*listing), options, spec.repo);
+      const auto patterns = patterns_of(in_top_folder(*listing), options, spec.repo, flags);
       const auto chosen = hub::find_cached(spec, patterns, from);
       if (chosen && chosen->is_known_whole) return chosen->folder;
     }
   }
   const hub::Listing listing = hub::list_files(spec, from);
-  const auto patterns = patterns_of(in_top_folder(listing), options, spec.repo);
+  const auto patterns = patterns_of(in_top_folder(listing), options, spec.repo, flags);
   return fetch_files(spec, listing, patterns, from, options);
 }
 

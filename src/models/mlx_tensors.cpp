@@ -41,8 +41,8 @@ ops::MlxFormat mlx_format(const StoredMlx& s, const std::optional<MlxManifest>& 
         " says; it may be ", names_of(fitting));
   const Shape shape = shape_of(s.header, format);
   check((in_dim == 0 || in_dim == shape[1]) && (out_dim == 0 || out_dim == shape[0]), what,
-        ": are ", shape, " weights of ", name_of(format), ", but ", manifest->where(), " says in_dim ",
-        in_dim, " and out_dim ", out_dim, " (0: nothing)");
+        ": are ", shape, " weights of ", name_of(format), ", but ", manifest->where(),
+        " says in_dim ", in_dim, " and out_dim ", out_dim, " (0: nothing)");
   return format;
 }
 

@@ -13,10 +13,8 @@
 #include "models/component_weights.h"
 #include "models/preset.h"
 #include "models/weight_files.h"
+#include "pipeline/survey.h"
 #include "scheduler/flow_match_euler.h"
-#include "text_encoder/text_encoder.h"
-#include "transformer/transformer.h"
-#include "vae/vae.h"
 #include "zimage/models.h"
 
 namespace zimage {
@@ -46,25 +44,6 @@ Out names_out(const std::vector<std::string>& names) {
   Out out = Out::array();
   for (const std::string& name : names) out.push_back(printable(name));
   return out;
-}
-
-// Builds the component on zeros, which notes what it asks for.
-WeightSurvey survey(const Snapshot& snapshot, const std::string& component) {
-  WeightSurvey result;
-  WeightMap weights = load_weights(snapshot, component);
-  weights.begin_survey(result);
-  const Json config = snapshot.config_of(component);
-  if (component == "transformer") {
-    const Transformer probe(TransformerConfig::from_json(config), weights, Dtype::kBf16);
-  } else if (component == "text_encoder") {
-    const TextEncoder probe(TextEncoderConfig::from_json(config), weights, Dtype::kBf16);
-  } else {
-    const VaeDecoder decoder(VaeConfig::from_json(config), weights, Dtype::kBf16);
-    if (weights.has("encoder.conv_in.weight")) {  // text to image does without
-      const VaeEncoder encoder(VaeConfig::from_json(config), weights, Dtype::kBf16);
-    }
-  }
-  return result;
 }
 
 Out config_out(const fs::path& path) {

@@ -12,7 +12,7 @@
 #include "models/resolve.h"
 #include "models/transformer_names.h"
 #include "pipeline/int8_choice.h"
-#include "transformer/transformer.h"
+#include "pipeline/survey.h"
 
 namespace zimage {
 namespace {
@@ -170,21 +170,6 @@ class Int8Writer {
   SafetensorsWriter file_;
 };
 
-// Every tensor that the transformer asks for is there, in its shape, and not in eight bits yet.
-void check_source(const Snapshot& snapshot) {
-  WeightMap weights = load_weights(snapshot, "transformer");
-  for (const std::string& name : weights.names()) {
-    const Tensor* const tensor = weights.find(name);
-    check(tensor != nullptr && tensor->dtype() != Dtype::kI8, weights.where(), ": ", name,
-          " is quantised already; expected a model in bf16, f16 or f32");
-  }
-  WeightSurvey survey;
-  weights.begin_survey(survey);
-  (void)Transformer(TransformerConfig::from_json(snapshot.config_of("transformer")), weights,
-                    Dtype::kBf16);
-  survey.check(weights.where());
-}
-
 void check_output(const std::filesystem::path& output) {
   namespace fs = std::filesystem;
   check_usage(output.extension() == ".safetensors", "--output ", printable(output.string()),
@@ -199,7 +184,7 @@ void quantize_int8(const std::string& model, const std::filesystem::path& output
                    const QuantizeOptions& options) {
   check_output(output);
   const Snapshot snapshot = resolve_model(model, options.model).snapshot;
-  check_source(snapshot);
+  check_quantizable(snapshot, "transformer");
   const Int8Choice choice = choose_int8(snapshot, ComputeDtype::kInt8, options.keep, "--keep");
   WeightMap weights = load_weights(snapshot, "transformer");
   weights.set_int8({.uses_stored = false, .quantizes = choice.policy.quantizes});

@@ -55,6 +55,48 @@ TEST_F(CliTest, SaysWhereTheTimeWent) {
       nlohmann::json::parse(draw({"-p", "a cat", "-s", "2", "--json"}).out).contains("profile"));
 }
 
+TEST_F(CliTest, QuantisesByTheEndingOfTheOutput) {
+  const Result folder = run({"quantize", "-i", "model", "-o", "mlx", "--verbose", "--no-progress"});
+  EXPECT_EQ(folder.code, 0) << folder.err;
+  EXPECT_EQ(folder.out, "mlx\n");
+  EXPECT_THAT(folder.err, HasSubstr("layers.0.attention.to_q.weight: quantised\n"));
+  EXPECT_THAT(folder.err, HasSubstr("layers.0.attention_norm1.weight: kept\n"));
+  EXPECT_TRUE(std::filesystem::exists(work_ / "mlx/quantization.json"));
+  const Result file = run({"quantize", "-m", "model", "-o", "int8.safetensors", "--no-progress"});
+  EXPECT_EQ(file.code, 0) << file.err;
+  EXPECT_TRUE(std::filesystem::is_regular_file(work_ / "int8.safetensors"));
+  EXPECT_EQ(run({"generate", "-m", "mlx", "a cat", "-W", "64", "-H", "64", "-s", "2"}).code, 0);
+
+  const auto refusal = [&](std::vector<std::string> args) {
+    args.insert(args.begin(), "quantize");
+    const Result result = run(args);
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    return std::to_string(result.code) + " " + result.err;
+  };
+  EXPECT_THAT(refusal({"-i", "model", "-o", "mlx"}), StartsWith("1 error: "));
+  EXPECT_THAT(refusal({"-i", "model", "-m", "model", "-o", "x"}), StartsWith("2 error: --input"));
+  EXPECT_THAT(refusal({"-i", "nowhere", "-o", "x"}), HasSubstr("--input nowhere: no such folder"));
+  EXPECT_THAT(refusal({"-i", "model", "-o", "x", "--bits", "5"}), StartsWith("2 error: --bits 5"));
+  EXPECT_THAT(refusal({"-i", "model", "-o", "x", "--keep", "w2"}), StartsWith("2 error: --keep"));
+  EXPECT_THAT(refusal({"-i", "model", "-o", "x.safetensors", "--bits", "4"}),
+              StartsWith("2 error: --bits: is for --format mlx"));
+  EXPECT_THAT(refusal({"-i", "model", "-o", "x", "--mode", "nf4"}), StartsWith("2 error: "));
+  EXPECT_FALSE(std::filesystem::exists(work_ / "x"));
+}
+
+TEST_F(CliTest, QuantisesAControlNetwork) {
+  const std::string control = test_data("control/union-2.1.safetensors");
+  const Result result = run({"quantize-controlnet", "-i", control, "-o", "net", "--bits", "4"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "net\n");
+  const std::string picture = test_data("image_to_image/scene.png");
+  const Result drawn = run({"control", "-m", "model", "--cw", "net", "-c", picture, "-p", "a cat",
+                            "-W", "64", "-H", "64", "-s", "2"});
+  EXPECT_EQ(drawn.code, 0) << drawn.err;
+  EXPECT_EQ(run({"quantize-controlnet", "-i", control, "-o", "net"}).code, 1);
+  EXPECT_EQ(run({"quantize-controlnet", "-o", "other"}).code, 2);
+}
+
 TEST_F(CliTest, SameSeedGivesTheSameFile) {
   ASSERT_EQ(draw({"-p", "a cat", "--seed", "5", "-o", "a.png", "-t", "1"}).code, 0);
   ASSERT_EQ(draw({"-p", "a cat", "--seed", "5", "-o", "b.png", "-t", "2"}).code, 0);

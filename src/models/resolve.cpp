@@ -6,6 +6,7 @@
 #include "models/component_files.h"
 #include "models/demo_model.h"
 #include "models/hub_models.h"
+#include "models/mlx_manifest.h"
 #include "models/model_spec.h"
 #include "models/registry.h"
 #include "models/weight_files.h"
@@ -42,6 +43,7 @@ Snapshot open_with(const fs::path& root, const ModelOptions& options, const Comp
 hub::Patterns patterns_without(const ComponentFiles& files, const ModelOptions& options) {
   if (files.empty()) return hub::model_patterns(normalized_variant(options.weights_variant));
   hub::Patterns patterns = hub::config_patterns();
+  patterns.push_back(std::string(kMlxManifest));
   for (const std::string_view component : kWeightComponents) {
     if (files.contains(std::string(component))) continue;
     patterns.push_back(str(component, "/*.safetensors"));

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <random>
 #include <string>
@@ -77,6 +78,9 @@ inline Tensor tensor_of(const Shape& shape, const std::vector<float>& values,
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (dtype == Dtype::kF32) {
       t.data<float>()[i] = values[i];
+    } else if (dtype == Dtype::kF16) {
+      const auto half = static_cast<_Float16>(values[i]);
+      std::memcpy(t.raw() + i * sizeof half, &half, sizeof half);
     } else {
       t.data<bf16>()[i] = bf16(values[i]);
     }

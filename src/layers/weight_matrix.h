@@ -10,23 +10,35 @@
 
 namespace zimage {
 
+// A product that is more than one with a single matrix. Immutable.
+class ComposedWeight {
+ public:
+  ComposedWeight() = default;
+  ComposedWeight(const ComposedWeight&) = delete;
+  ComposedWeight& operator=(const ComposedWeight&) = delete;
+  virtual ~ComposedWeight() = default;
+  // As WeightMatrix::product().
+  virtual Tensor product(const Tensor& x, const Tensor& bias, Dtype out_dtype) const = 0;
+};
+
 // The weights of a product, [out, in], in the format in which they are multiplied.
 class WeightMatrix {
  public:
   explicit WeightMatrix(Tensor dense) : weight_(std::move(dense)) {}  // f32 or bf16, as x then is
   explicit WeightMatrix(ops::Int8Matrix weight) : weight_(std::move(weight)) {}
-
   explicit WeightMatrix(std::shared_ptr<const ops::WeightRows> weight)
+      : weight_(std::move(weight)) {}
+  explicit WeightMatrix(std::shared_ptr<const ComposedWeight> weight)
       : weight_(std::move(weight)) {}
 
   // x: [..., in] f32 or bf16; bias: [out] f32 or undefined. Returns [..., out] of out_dtype.
   Tensor product(const Tensor& x, const Tensor& bias, Dtype out_dtype) const {
-    return std::visit(
-        [&](const auto& weight) { return ops::linear(x, operand(weight), bias, out_dtype); },
-        weight_);
+    return std::visit([&](const auto& weight) { return multiply(x, weight, bias, out_dtype); },
+                      weight_);
   }
 
   // Null in another format.
+  const Tensor* dense() const { return std::get_if<Tensor>(&weight_); }
   const ops::Int8Matrix* int8() const { return std::get_if<ops::Int8Matrix>(&weight_); }
   const ops::WeightRows* rows() const {
     const Rows* const rows = std::get_if<Rows>(&weight_);
@@ -35,11 +47,20 @@ class WeightMatrix {
 
  private:
   using Rows = std::shared_ptr<const ops::WeightRows>;
-  static const Tensor& operand(const Tensor& weight) { return weight; }
-  static const ops::Int8Matrix& operand(const ops::Int8Matrix& weight) { return weight; }
-  static const ops::WeightRows& operand(const Rows& weight) { return *weight; }
+  using Composed = std::shared_ptr<const ComposedWeight>;
 
-  std::variant<Tensor, ops::Int8Matrix, Rows> weight_;
+  template <class Weight>
+  static Tensor multiply(const Tensor& x, const Weight& weight, const Tensor& bias, Dtype dtype) {
+    return ops::linear(x, weight, bias, dtype);
+  }
+  static Tensor multiply(const Tensor& x, const Rows& rows, const Tensor& bias, Dtype dtype) {
+    return ops::linear(x, *rows, bias, dtype);
+  }
+  static Tensor multiply(const Tensor& x, const Composed& weight, const Tensor& bias, Dtype dtype) {
+    return weight->product(x, bias, dtype);
+  }
+
+  std::variant<Tensor, ops::Int8Matrix, Rows, Composed> weight_;
 };
 
 }  // namespace zimage

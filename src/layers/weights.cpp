@@ -47,6 +47,14 @@ Tensor scaled(const Tensor& x, float scale, Dtype dtype) {
   return y;
 }
 
+constexpr std::string_view kWeight = ".weight";
+
+bool is_weight(std::string_view name) { return name.ends_with(kWeight); }
+
+std::string module_of(const std::string& weight) {
+  return weight.substr(0, weight.size() - kWeight.size());
+}
+
 // Entries are as WeightMap has them.
 template <class Entry>
 Tensor converted(const Entry& entry, Dtype dtype) {
@@ -80,6 +88,10 @@ std::uint64_t resident_weight_bytes(const Shape& shape, Dtype stored, bool is_sc
   const Dtype used = is_matrix(shape) ? compute : Dtype::kF32;
   const std::size_t bytes = static_cast<std::size_t>(shape.numel()) * size_of(used);
   return stored == used && !is_scaled ? bytes : allocator::rounded(bytes);
+}
+
+std::uint64_t resident_merged_bytes(const Shape& shape, Dtype compute) {
+  return allocator::rounded(static_cast<std::size_t>(shape.numel()) * size_of(compute));
 }
 
 std::uint64_t resident_int8_bytes(const Shape& shape, bool is_stored) {
@@ -170,10 +182,17 @@ std::vector<std::string> WeightMap::untaken() const {
 
 void WeightMap::check_intact() const {
   for (const auto& file : files_) file->check_intact();
+  if (adapters_) adapters_->check_intact();
 }
 
 void WeightMap::release_pages() const {
   for (const auto& file : files_) file->release_pages();
+  if (adapters_) adapters_->release_pages();
+}
+
+const std::vector<ModuleAdapter>& WeightMap::adapters_of(const std::string& name) const {
+  static const std::vector<ModuleAdapter> kNone;
+  return adapters_ && is_weight(name) ? adapters_->of(module_of(name)) : kNone;
 }
 
 const MappedFile* WeightMap::file_of(const Tensor& tensor) const {
@@ -229,8 +248,13 @@ std::uint64_t WeightScope::resident_bytes() const {
   std::uint64_t sum = 0;
   visit([&](const std::string& name, const WeightMap::Entry& entry) {
     const Shape& shape = entry.shape();
+    const bool has_adapters = !map_->adapters_of(name).empty();
+    const bool is_merged = has_adapters && map_->adapters_->merges(module_of(name));
+    if (has_adapters) sum += map_->adapters_->resident_bytes(module_of(name), compute_);
     if (map_->int8_.multiplies(name, shape, entry.is_int8())) {
-      sum += resident_int8_bytes(shape, entry.is_int8());
+      sum += resident_int8_bytes(shape, entry.is_int8() && !is_merged);
+    } else if (is_merged) {
+      sum += resident_merged_bytes(shape, compute_);
     } else if (entry.rows) {
       sum += entry.rows->bytes();
     } else {
@@ -251,7 +275,10 @@ bool WeightScope::claim_layer() const {
 }
 
 void WeightScope::release_pages() const {
-  visit([&](const std::string&, const WeightMap::Entry& entry) { map_->release_pages(entry); });
+  visit([&](const std::string& name, const WeightMap::Entry& entry) {
+    map_->release_pages(entry);
+    if (!map_->adapters_of(name).empty()) map_->adapters_->release_pages(module_of(name));
+  });
 }
 
 void WeightScope::read_ahead() const {
@@ -296,11 +323,23 @@ Tensor WeightScope::as(std::string_view name, const Shape& shape, Dtype dtype) c
 WeightMatrix WeightScope::product_weight(std::string_view name, const Shape& shape) const {
   if (map_->survey() != nullptr || is_checking_) return WeightMatrix(matrix(name, shape));
   const std::string full_name = (*this / name).prefix_;
-  const WeightMap::Entry& entry = found(full_name, shape);
-  const bool is_quantized = !entry.is_int8() && map_->int8_.applies_to(full_name, shape);
+  const auto& adapters = map_->adapters_of(full_name);
+  if (adapters.empty()) return plain_weight(full_name, shape);
+  if (map_->adapters_->merges(module_of(full_name))) return merged_weight(full_name, shape);
+  return adapted(plain_weight(full_name, shape), adapters, shape, compute_,
+                 str(map_->where(), ": ", full_name));
+}
+
+WeightMatrix WeightScope::plain_weight(const std::string& name, const Shape& shape) const {
+  const WeightMap::Entry& entry = found(name, shape);
+  const bool is_quantized = !entry.is_int8() && map_->int8_.applies_to(name, shape);
   if (entry.is_int8() && map_->int8_.uses_stored) return WeightMatrix(entry.int8());
   if (entry.rows && !is_quantized) return WeightMatrix(entry.rows);
-  if (!is_quantized) return WeightMatrix(matrix(name, shape));
+  if (!is_quantized) {
+    const Tensor dense = converted(entry, compute_);
+    if (dense.raw() != entry.tensor.raw()) map_->release_pages(entry);  // not used again
+    return WeightMatrix(dense);
+  }
   const bool is_bf16 = !entry.rows && entry.tensor.dtype() == Dtype::kBf16 && entry.scale == 1;
   auto result = ops::quantize_int8(converted(entry, is_bf16 ? Dtype::kBf16 : Dtype::kF32),
                                    ops::int8_rotation(shape[1]));
@@ -308,12 +347,32 @@ WeightMatrix WeightScope::product_weight(std::string_view name, const Shape& sha
   return WeightMatrix(std::move(result));
 }
 
+WeightMatrix WeightScope::merged_weight(const std::string& name, const Shape& shape) const {
+  const WeightMap::Entry& entry = found(name, shape);
+  const auto& adapters = map_->adapters_of(name);
+  const bool is_bf16 = !entry.rows && entry.tensor.dtype() == Dtype::kBf16 && entry.scale == 1;
+  const WeightMatrix weight =
+      entry.is_int8() ? WeightMatrix(entry.int8())
+      : entry.rows    ? WeightMatrix(entry.rows)
+                      : WeightMatrix(converted(entry, is_bf16 ? Dtype::kBf16 : Dtype::kF32));
+  const bool is_int8 = map_->int8_.multiplies(name, shape, entry.is_int8());
+  const Tensor result = merged(weight, adapters, shape, is_int8 ? Dtype::kF32 : compute_,
+                               str(map_->where(), ": ", name));
+  map_->release_pages(entry);  // not used again
+  map_->adapters_->release_pages(module_of(name));
+  if (!is_int8) return with_biases(WeightMatrix(result), adapters, shape[0]);
+  const int rotation = entry.is_int8() ? entry.rotation : ops::int8_rotation(shape[1]);
+  return with_biases(WeightMatrix(ops::quantize_int8(result, rotation)), adapters, shape[0]);
+}
+
 Tensor WeightScope::matrix(std::string_view name, const Shape& shape) const {
   return as(name, shape, compute_);
 }
 
 Tensor WeightScope::vector(std::string_view name, const Shape& shape) const {
-  return as(name, shape, Dtype::kF32);
+  const Tensor x = as(name, shape, Dtype::kF32);
+  const bool is_plain = map_->survey() != nullptr || is_checking_;
+  return is_plain ? x : with_vectors(x, map_->adapters_of((*this / name).prefix_));
 }
 
 Tensor WeightScope::stored(std::string_view name, const Shape& shape) const {

@@ -13,6 +13,7 @@
 
 #include "core/tensor.h"
 #include "io/mapped_file.h"
+#include "layers/adapters.h"
 #include "layers/weight_matrix.h"
 
 namespace zimage {
@@ -24,6 +25,9 @@ std::uint64_t resident_weight_bytes(const Shape& shape, Dtype stored, bool is_sc
 
 // The same for an ops::Int8Matrix; is_stored: the file has it so.
 std::uint64_t resident_int8_bytes(const Shape& shape, bool is_stored);
+
+// The same for a weight that adapters are merged into.
+std::uint64_t resident_merged_bytes(const Shape& shape, Dtype compute);
 
 // Which weights of products are multiplied in eight bits (ops/int8.h).
 struct Int8Policy {
@@ -78,6 +82,9 @@ class WeightMap {
   void keep(std::shared_ptr<const MappedFile> file) { files_.push_back(std::move(file)); }
 
   void set_int8(Int8Policy policy) { int8_ = std::move(policy); }
+  // From now on layers get their weights with these adapters, whatever format they have. The
+  // modules are of this map and the shapes fit.
+  void set_adapters(std::shared_ptr<const AdapterSet> adapters) { adapters_ = std::move(adapters); }
 
   // From now on nothing that is missing or of another shape throws: it is noted in `survey`, and
   // zeros stand for every tensor. A model built on such a map can only be thrown away.
@@ -136,8 +143,12 @@ class WeightMap {
   std::vector<std::shared_ptr<const MappedFile>> files_;
   mutable std::set<std::string> taken_;
   mutable std::uint64_t layer_bytes_ = std::numeric_limits<std::uint64_t>::max();
+  // Those of the module that a tensor is the weight of; empty without any.
+  const std::vector<ModuleAdapter>& adapters_of(const std::string& name) const;
+
   WeightSurvey* survey_ = nullptr;
   Int8Policy int8_;
+  std::shared_ptr<const AdapterSet> adapters_;
 };
 
 // A place in the checkpoint's tree of names, and the dtype that matmul weights get there. The map
@@ -151,7 +162,7 @@ class WeightScope {
   Dtype compute() const { return compute_; }
   bool has(std::string_view name) const;
   bool has(std::string_view name, const Shape& shape) const;
-  // As the map's Int8Policy says, else as matrix().
+  // As the map's Int8Policy says, else as matrix(); with the map's adapters.
   WeightMatrix product_weight(std::string_view name, const Shape& shape) const;
   // In the compute dtype: a view of the mapped file where it already has that dtype, else
   // converted.
@@ -176,6 +187,8 @@ class WeightScope {
   void visit(Visitor&& visitor) const;  // every entry here
   const WeightMap::Entry& found(const std::string& full_name, const Shape& shape) const;
   Tensor as(std::string_view name, const Shape& shape, Dtype dtype) const;
+  WeightMatrix plain_weight(const std::string& name, const Shape& shape) const;
+  WeightMatrix merged_weight(const std::string& name, const Shape& shape) const;
 
   const WeightMap* map_;
   Dtype compute_;

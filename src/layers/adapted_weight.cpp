@@ -1,0 +1,404 @@
+#include "layers/adapted_weight.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <span>
+#include <utility>
+
+#include "core/check.h"
+#include "core/parallel.h"
+#include "ops/elementwise.h"
+
+namespace zimage {
+namespace {
+
+constexpr std::int64_t kBlockRows = 256;  // of weights that are decoded at a time
+constexpr std::int64_t kGrain = 16;       // rows of a parallel task
+constexpr std::int64_t kDeltaRows = 512;  // of x whose change is computed at a time
+
+Tensor filled(std::int64_t n, float value) {
+  Tensor x = empty({n});
+  std::fill_n(x.data<float>(), n, value);
+  return x;
+}
+
+Tensor f32_vector(const Tensor& x) { return ops::cast(x.reshape({x.numel()}), Dtype::kF32); }
+
+// Calls body(row, values) for the rows of x, f32.
+void for_rows(Tensor& x, const std::function<void(std::int64_t row, float* values)>& body) {
+  const std::int64_t width = x.dim(1);
+  parallel_blocks(x.dim(0), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) body(i, x.data<float>() + i * width);
+  });
+}
+
+void scale_channels(Tensor& x, const Tensor& factors) {
+  const float* f = factors.data<float>();
+  for_rows(x, [&](std::int64_t, float* row) {
+    for (std::int64_t i = 0; i < x.dim(1); ++i) row[i] *= f[i];
+  });
+}
+
+// x times a factor for each channel, in the dtype of x.
+Tensor times_channels(const Tensor& x, const Tensor& factors) {
+  Tensor y = ops::cast(x, Dtype::kF32);
+  if (y.raw() == x.raw()) y = y.clone();
+  scale_channels(y, factors);
+  return ops::cast(y, x.dtype());
+}
+
+// y += x times a factor for each channel.
+void add_scaled(Tensor& y, const Tensor& x, const Tensor& factors) {
+  const float* f = factors.data<float>();
+  for_rows(y, [&](std::int64_t row, float* values) {
+    const float* added = x.data<float>() + row * y.dim(1);
+    for (std::int64_t i = 0; i < y.dim(1); ++i) values[i] += f[i] * added[i];
+  });
+}
+
+// Calls body(begin, end) for parts of so many rows, one after the other.
+template <class Body>
+void for_strips(std::int64_t rows, std::int64_t strip, Body&& body) {
+  for (std::int64_t begin = 0; begin < rows; begin += strip) {
+    body(begin, std::min(begin + strip, rows));
+  }
+}
+
+void add_bias(Tensor& y, const Tensor& bias) {
+  const float* b = bias.data<float>();
+  for_rows(y, [&](std::int64_t, float* row) {
+    for (std::int64_t i = 0; i < y.dim(1); ++i) row[i] += b[i];
+  });
+}
+
+Tensor sum_of_biases(const Tensor& a, const Tensor& b) {
+  if (!a.defined()) return b;
+  return b.defined() ? ops::add(a, b) : a;
+}
+
+// Rows of W + factor * delta; delta may be null.
+Tensor block_with(const WeightMatrix& weight, const WeightDelta* delta, float factor,
+                  std::int64_t begin, std::int64_t end) {
+  const Tensor block = block_of(weight, begin, end);
+  if (delta == nullptr) return block;
+  return ops::add_gated(block, delta->block(begin, end), filled(block.dim(1), factor));
+}
+
+// Norms of the rows or of the columns of W + factor * delta.
+std::vector<double> norms_of(const WeightMatrix& weight, const WeightDelta* delta, float factor,
+                             const Shape& shape, bool by_columns) {
+  std::vector<double> squares(static_cast<std::size_t>(shape[by_columns ? 1 : 0]), 0.0);
+  for (std::int64_t begin = 0; begin < shape[0]; begin += kBlockRows) {
+    const std::int64_t end = std::min(begin + kBlockRows, shape[0]);
+    const Tensor block = block_with(weight, delta, factor, begin, end);
+    const auto add = [&](std::int64_t row, std::int64_t i) {
+      const double value = block.data<float>()[(row - begin) * shape[1] + i];
+      squares[static_cast<std::size_t>(by_columns ? i : row)] += value * value;
+    };
+    // Each sum belongs to one task, which adds in order.
+    if (by_columns) {
+      parallel_blocks(shape[1], 64, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t row = begin; row < end; ++row) {
+          for (std::int64_t i = first; i < last; ++i) add(row, i);
+        }
+      });
+    } else {
+      parallel_blocks(end - begin, kGrain, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t row = begin + first; row < begin + last; ++row) {
+          for (std::int64_t i = 0; i < shape[1]; ++i) add(row, i);
+        }
+      });
+    }
+  }
+  for (double& square : squares) square = std::sqrt(square);
+  return squares;
+}
+
+// m / norm, for every row or column.
+Tensor gates_of(const WeightMatrix& weight, const ModuleAdapter& adapter, const Shape& shape,
+                Dtype dtype, bool by_columns, const std::string& where) {
+  const WeightDeltaPtr delta = adapter.delta ? adapter.delta->prepared(dtype) : nullptr;
+  const auto norms = norms_of(weight, delta.get(), adapter.factor, shape, by_columns);
+  Tensor gates = f32_vector(adapter.magnitude).clone();
+  for (std::size_t i = 0; i < norms.size(); ++i) {
+    float& gate = gates.data<float>()[i];
+    gate = static_cast<float>(gate / norms[i]);
+    check(std::isfinite(gate), where, ": ", by_columns ? "column " : "row ", i,
+          " of the weight has the norm ", norms[i], ", which an adapter's magnitude cannot scale");
+  }
+  return gates;
+}
+
+class SumBuilder {
+ public:
+  SumBuilder(const WeightMatrix& weight, const Shape& shape, Dtype dtype, const std::string& where)
+      : weight_(weight), shape_(shape), dtype_(dtype), where_(where) {}
+
+  void add(const ModuleAdapter& a) {
+    if (a.bias.defined()) add_bias_of(a);
+    if (!a.delta) return;
+    WeightDeltaPtr delta = a.delta->prepared(dtype_);
+    if (!a.magnitude.defined()) {
+      sum_.by_rows.push_back({std::move(delta), filled(shape_[0], a.scale * a.factor)});
+      return;
+    }
+    const bool by_columns = a.magnitude.rank() == 2;
+    const Tensor gates = gates_of(weight_, a, shape_, dtype_, by_columns, where_);
+    by_columns ? add_columns(a, std::move(delta), gates) : add_rows(a, std::move(delta), gates);
+  }
+
+  AdapterSum sum() && { return std::move(sum_); }
+
+ private:
+  float* own() {
+    if (!sum_.own.defined()) sum_.own = filled(shape_[0], 1);
+    return sum_.own.data<float>();
+  }
+
+  void add_bias_of(const ModuleAdapter& a) {
+    const Tensor bias = f32_vector(a.bias);
+    const Tensor before = sum_.bias.defined() ? sum_.bias : zeros({shape_[0]});
+    sum_.bias = ops::add_gated(before.reshape({1, shape_[0]}), bias.reshape({1, shape_[0]}),
+                               filled(shape_[0], a.scale))
+                    .reshape({shape_[0]});
+  }
+
+  // scale * (diag(gates) (W + factor * delta) - W)
+  void add_rows(const ModuleAdapter& a, WeightDeltaPtr delta, const Tensor& gates) {
+    Tensor rows = empty({shape_[0]});
+    for (std::int64_t i = 0; i < shape_[0]; ++i) {
+      const float gate = gates.data<float>()[i];
+      own()[i] += a.scale * (gate - 1);
+      rows.data<float>()[i] = a.scale * gate * a.factor;
+    }
+    sum_.by_rows.push_back({std::move(delta), rows});
+  }
+
+  // scale * ((W + factor * delta) diag(gates) - W)
+  void add_columns(const ModuleAdapter& a, WeightDeltaPtr delta, const Tensor& gates) {
+    for (std::int64_t i = 0; i < shape_[0]; ++i) own()[i] -= a.scale;
+    Tensor columns = gates.clone();
+    for (float& value : std::span(columns.data<float>(), static_cast<std::size_t>(shape_[1]))) {
+      value *= a.scale;
+    }
+    sum_.by_columns.push_back({std::move(delta), a.factor, columns});
+  }
+
+  const WeightMatrix& weight_;
+  const Shape& shape_;
+  Dtype dtype_;
+  const std::string& where_;
+  AdapterSum sum_;
+};
+
+}  // namespace
+
+AdapterSum sum_of(const WeightMatrix& weight, const std::vector<ModuleAdapter>& adapters,
+                  const Shape& shape, Dtype dtype, const std::string& where) {
+  SumBuilder builder(weight, shape, dtype, where);
+  for (const ModuleAdapter& adapter : adapters) builder.add(adapter);
+  return std::move(builder).sum();
+}
+
+Tensor block_of(const WeightMatrix& weight, std::int64_t begin, std::int64_t end) {
+  if (weight.dense() != nullptr) return ops::cast(weight.dense()->slice(begin, end), Dtype::kF32);
+  if (const ops::Int8Matrix* int8 = weight.int8()) {
+    return ops::dequantize(
+        {int8->values.slice(begin, end), int8->scales.slice(begin, end), int8->rotation},
+        Dtype::kF32);
+  }
+  assert(weight.rows() != nullptr);
+  const std::int64_t in = weight.rows()->shape()[1];
+  Tensor block = empty({end - begin, in});
+  for_rows(block, [&](std::int64_t row, float* values) {
+    weight.rows()->decode(begin + row, 0, in, values);
+  });
+  return block;
+}
+
+Tensor block_of(const WeightMatrix& weight, const AdapterSum& sum, std::int64_t begin,
+                std::int64_t end) {
+  const Tensor own = block_of(weight, begin, end);
+  Tensor block = own.clone();
+  const std::int64_t in = block.dim(1);
+  if (sum.own.defined()) {
+    for_rows(block, [&](std::int64_t row, float* values) {
+      for (std::int64_t i = 0; i < in; ++i) values[i] *= sum.own.data<float>()[begin + row];
+    });
+  }
+  for (const auto& term : sum.by_rows) {
+    const Tensor delta = term.delta->block(begin, end);
+    for_rows(block, [&](std::int64_t row, float* values) {
+      const float factor = term.rows.data<float>()[begin + row];
+      const float* d = delta.data<float>() + row * in;
+      for (std::int64_t i = 0; i < in; ++i) values[i] += factor * d[i];
+    });
+  }
+  for (const auto& term : sum.by_columns) {
+    Tensor changed = own;
+    if (term.delta) {
+      changed = ops::add_gated(own, term.delta->block(begin, end), filled(in, term.factor));
+    }
+    block = ops::add_gated(block, changed, term.columns);
+  }
+  return block;
+}
+
+namespace {
+
+// Weights with deltas whose product costs as much as the weight's own: both are decoded into one.
+class SummedRows : public ops::WeightRows {
+ public:
+  SummedRows(WeightMatrix weight, const Shape& shape, Tensor own,
+             std::vector<AdapterSum::RowTerm> terms)
+      : weight_(std::move(weight)), shape_(shape), own_(std::move(own)), terms_(std::move(terms)) {}
+
+  const Shape& shape() const override { return shape_; }
+  std::vector<Tensor> tensors() const override {
+    std::vector<Tensor> all;
+    if (weight_.dense() != nullptr) all.push_back(*weight_.dense());
+    if (weight_.rows() != nullptr) all = weight_.rows()->tensors();
+    for (const auto& term : terms_) {
+      for (const Tensor& tensor : term.delta->tensors()) all.push_back(tensor);
+    }
+    return all;
+  }
+  void decode(std::int64_t row, std::int64_t channel, std::int64_t n,
+              float* values) const override {
+    decode_weight(row, channel, n, values);
+    if (own_.defined()) {
+      for (std::int64_t i = 0; i < n; ++i) values[i] *= own_.data<float>()[row];
+    }
+    constexpr std::int64_t kPart = 512;
+    float part[kPart];
+    for (const auto& term : terms_) {
+      const float factor = term.rows.data<float>()[row];
+      for (std::int64_t done = 0; done < n; done += kPart) {
+        const std::int64_t size = std::min(kPart, n - done);
+        term.delta->decode(row, channel + done, size, part);
+        for (std::int64_t i = 0; i < size; ++i) values[done + i] += factor * part[i];
+      }
+    }
+  }
+
+ private:
+  void decode_weight(std::int64_t row, std::int64_t channel, std::int64_t n, float* values) const {
+    if (weight_.rows() != nullptr) return weight_.rows()->decode(row, channel, n, values);
+    const Tensor& x = *weight_.dense();
+    const std::int64_t at = row * shape_[1] + channel;
+    for (std::int64_t i = 0; i < n; ++i) {
+      values[i] = x.dtype() == Dtype::kBf16 ? static_cast<float>(x.data<bf16>()[at + i])
+                                            : x.data<float>()[at + i];
+    }
+  }
+
+  WeightMatrix weight_;
+  Shape shape_;
+  Tensor own_;
+  std::vector<AdapterSum::RowTerm> terms_;
+};
+
+class AdaptedWeight : public ComposedWeight {
+ public:
+  AdaptedWeight(WeightMatrix weight, const Shape& shape, AdapterSum sum)
+      : weight_(weight), main_(std::move(weight)), shape_(shape), sum_(std::move(sum)) {
+    if (weight_.int8() == nullptr) absorb_large();
+  }
+
+  Tensor product(const Tensor& x, const Tensor& bias, Dtype out_dtype) const override {
+    const Tensor all = sum_of_biases(bias, sum_.bias);
+    if (!sum_.has_weights()) return main_.product(x, all, out_dtype);
+    Shape shape = x.shape();
+    shape[-1] = shape_[0];
+    Tensor y = empty(shape, out_dtype);
+    const std::int64_t in = shape_[1], out = shape_[0], rows = x.numel() / in;
+    const Tensor flat = x.reshape({rows, in});
+    Tensor flat_y = y.reshape({rows, out});
+    for_strips(rows, kAdaptedStripRows, [&](std::int64_t begin, std::int64_t end) {
+      const Tensor strip = flat.slice(begin, end);
+      Tensor sums = main_.product(strip, sum_.own.defined() ? Tensor() : all, Dtype::kF32);
+      for_strips(end - begin, kDeltaRows, [&](std::int64_t first, std::int64_t last) {
+        Tensor part = sums.slice(first, last);
+        add_to(part, strip.slice(first, last), all);
+        copy(ops::cast(part, out_dtype), flat_y.slice(begin + first, begin + last));
+      });
+    });
+    return y;
+  }
+
+ private:
+  void absorb_large() {
+    const auto large =
+        std::stable_partition(sum_.by_rows.begin(), sum_.by_rows.end(),
+                              [](const auto& term) { return term.delta->is_small(); });
+    if (large == sum_.by_rows.end()) return;
+    std::vector<AdapterSum::RowTerm> terms(large, sum_.by_rows.end());
+    sum_.by_rows.erase(large, sum_.by_rows.end());
+    main_ = WeightMatrix(std::shared_ptr<const ops::WeightRows>(std::make_shared<const SummedRows>(
+        weight_, shape_, std::exchange(sum_.own, {}), std::move(terms))));
+  }
+
+  static void copy(const Tensor& from, Tensor to) {
+    std::memcpy(to.raw(), from.raw(), from.bytes());
+  }
+
+  // y: the product of x, [rows, in], with main_; becomes that with all.
+  void add_to(Tensor& y, const Tensor& x, const Tensor& bias) const {
+    if (sum_.own.defined()) {
+      scale_channels(y, sum_.own);
+      if (bias.defined()) add_bias(y, bias);
+    }
+    for (const auto& term : sum_.by_rows) add_scaled(y, term.delta->product(x), term.rows);
+    for (const auto& term : sum_.by_columns) {
+      const Tensor scaled = times_channels(x, term.columns);
+      add_scaled(y, weight_.product(scaled, {}, Dtype::kF32), filled(shape_[0], 1));
+      if (!term.delta) continue;
+      add_scaled(y, term.delta->product(scaled), filled(shape_[0], term.factor));
+    }
+  }
+
+  WeightMatrix weight_;  // as it was
+  WeightMatrix main_;    // with the deltas that are decoded along with it
+  Shape shape_;
+  AdapterSum sum_;
+};
+
+}  // namespace
+
+WeightMatrix adapted(WeightMatrix weight, const std::vector<ModuleAdapter>& adapters,
+                     const Shape& shape, Dtype compute, const std::string& where) {
+  AdapterSum sum = sum_of(weight, adapters, shape, compute, where);
+  return WeightMatrix(std::shared_ptr<const ComposedWeight>(
+      std::make_shared<const AdaptedWeight>(std::move(weight), shape, std::move(sum))));
+}
+
+Tensor merged(const WeightMatrix& weight, const std::vector<ModuleAdapter>& adapters,
+              const Shape& shape, Dtype dtype, const std::string& where) {
+  const AdapterSum sum = sum_of(weight, adapters, shape, Dtype::kF32, where);
+  Tensor result = empty(shape, dtype);
+  const std::size_t row_bytes = static_cast<std::size_t>(shape[1]) * size_of(dtype);
+  for (std::int64_t begin = 0; begin < shape[0]; begin += kBlockRows) {
+    const std::int64_t end = std::min(begin + kBlockRows, shape[0]);
+    const Tensor block = ops::cast(block_of(weight, sum, begin, end), dtype);
+    std::memcpy(result.raw() + static_cast<std::size_t>(begin) * row_bytes, block.raw(),
+                block.bytes());
+  }
+  return result;
+}
+
+WeightMatrix with_biases(WeightMatrix merged, const std::vector<ModuleAdapter>& adapters,
+                         std::int64_t out) {
+  std::vector<ModuleAdapter> biases;
+  for (const ModuleAdapter& a : adapters) {
+    if (a.bias.defined()) {
+      biases.push_back({.delta = nullptr, .factor = 1, .scale = a.scale, .bias = a.bias});
+    }
+  }
+  if (biases.empty()) return merged;
+  return adapted(std::move(merged), biases, {out, 0}, Dtype::kF32, "");
+}
+
+}  // namespace zimage

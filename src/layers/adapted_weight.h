@@ -1,0 +1,43 @@
+// How adapters act on the product with a weight: the sums of which it is made.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "layers/adapters.h"
+
+namespace zimage {
+
+// W + sum of scale * (W' - W) over the adapters, taken apart into
+// diag(own) W + sum diag(rows) delta + sum (W + factor * delta) diag(columns).
+struct AdapterSum {
+  struct RowTerm {
+    WeightDeltaPtr delta;
+    Tensor rows;  // [out] f32
+  };
+  struct ColumnTerm {
+    WeightDeltaPtr delta;  // may be null
+    float factor;
+    Tensor columns;  // [in] f32
+  };
+  Tensor own;  // [out] f32; undefined: all ones
+  std::vector<RowTerm> by_rows;
+  std::vector<ColumnTerm> by_columns;
+  Tensor bias;  // [out] f32 or undefined
+
+  bool has_weights() const { return own.defined() || !by_rows.empty() || !by_columns.empty(); }
+};
+
+// Deltas are prepared for `dtype`.
+AdapterSum sum_of(const WeightMatrix& weight, const std::vector<ModuleAdapter>& adapters,
+                  const Shape& shape, Dtype dtype, const std::string& where);
+
+// Rows [begin, end) of a weight, f32.
+Tensor block_of(const WeightMatrix& weight, std::int64_t begin, std::int64_t end);
+// The same as the sum makes them.
+Tensor block_of(const WeightMatrix& weight, const AdapterSum& sum, std::int64_t begin,
+                std::int64_t end);
+
+}  // namespace zimage

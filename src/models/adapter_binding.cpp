@@ -1,0 +1,189 @@
+#include "models/adapter_binding.h"
+
+#include <algorithm>
+
+#include "core/check.h"
+#include "io/printable.h"
+
+namespace zimage {
+namespace {
+
+// Names at most some of them.
+std::string listed(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 4;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i) {
+    text += (i > 0 ? ", " : "") + printable(names[i], 100);
+  }
+  return names.size() > kShown ? str(text, " and ", names.size() - kShown, " more") : text;
+}
+
+// Some checkpoints count an activation before the only layer of the modulation, some do not.
+std::string other_modulation(const std::string& module) {
+  for (const auto& [from, to] : {std::pair{"adaLN_modulation.1", "adaLN_modulation.0"},
+                                 std::pair{"adaLN_modulation.0", "adaLN_modulation.1"}}) {
+    const std::string_view ending = from;
+    if (module.ends_with(ending)) return module.substr(0, module.size() - ending.size()) + to;
+  }
+  return module;
+}
+
+void count(const AdapterChange& change, AppliedAdapter& result) {
+  ++result.kinds[change.kind];
+  if (change.rank == 0) return;
+  result.largest_rank = std::max(result.largest_rank, change.rank);
+  result.smallest_rank =
+      result.smallest_rank == 0 ? change.rank : std::min(result.smallest_rank, change.rank);
+}
+
+Tensor some_rows(const Tensor& x, std::int64_t begin, std::int64_t end) {
+  return x.defined() ? x.slice(begin, end) : x;
+}
+
+class Binding {
+ public:
+  Binding(const AdapterFile& file, const ModuleShapes& model, float scale, AdapterSet& set)
+      : file_(file), model_(model), scale_(scale), set_(set) {}
+
+  AppliedAdapter bind() {
+    for (const AdapterModule& module : file_.modules) bind(module);
+    result_.modules = static_cast<int>(file_.modules.size());
+    for (const std::string& name : file_.other_tensors) result_.unmatched.push_back(name);
+    return std::move(result_);
+  }
+
+ private:
+  struct Places {
+    std::vector<std::string> modules;
+    Shape shape;  // of all of them below each other
+  };
+
+  // Empty where the model lacks one.
+  Places places_of(const AdapterTarget& target) const {
+    Places places;
+    for (std::string name : target.modules) {
+      auto it = model_.find(name);
+      if (it == model_.end()) it = model_.find(other_modulation(name));
+      if (it == model_.end()) return {};
+      places.modules.push_back(it->first);
+      if (places.modules.size() == 1) {
+        places.shape = it->second;
+      } else {
+        if (it->second.rank() != places.shape.rank()) return {};
+        places.shape[0] += it->second[0];
+      }
+    }
+    return places;
+  }
+
+  static bool fits(const AdapterChange& change, const Shape& shape) {
+    if (change.shape.rank() != shape.rank()) return false;
+    if (shape.rank() == 2 && change.shape[1] == 0) return change.shape[0] == shape[0];
+    return change.shape == shape;
+  }
+
+  void bind(const AdapterModule& module) {
+    const auto target = adapter_target(module.name);
+    const bool is_of_text_encoder = target && target->kind == AdapterTarget::Kind::kTextEncoder;
+    const Places places = target && !is_of_text_encoder ? places_of(*target) : Places();
+    if (places.modules.empty()) return leave_out(module, is_of_text_encoder);
+    const AdapterChange change = read_change(module, file_.settings, file_.where);
+    const bool is_fitting = fits(change, places.shape);
+    if (!is_fitting && target->is_ambiguous) return leave_out(module, true);
+    check(is_fitting, file_.where, ": ", printable(module.name), " changes a weight ", change.shape,
+          ", but ", places.modules.front(),
+          places.modules.size() > 1 ? " with those beside it" : "", " is ", places.shape,
+          "; the adapter is for another model");
+    for (const std::string& name : places.modules) {
+      const auto [it, is_new] = taken_.emplace(name, module.name);
+      check(is_new, file_.where, ": ", printable(it->second), " and ", printable(module.name),
+            " both change ", name, ", expected one of them; is the adapter for another model?");
+    }
+    ++result_.applied;
+    count(change, result_);
+    if (scale_ != 0) add(change, places);
+  }
+
+  void leave_out(const AdapterModule& module, bool is_of_text_encoder) {
+    result_.unmatched.push_back(module.name);
+    if (is_of_text_encoder) ++result_.for_text_encoder;
+  }
+
+  // Each module gets its rows.
+  void add(const AdapterChange& change, const Places& places) {
+    const ModuleAdapter& whole = change.adapter;
+    const bool is_split = places.modules.size() > 1;
+    check(!is_split || whole.magnitude.rank() != 2 || !whole.magnitude.defined(), file_.where,
+          ": a magnitude of columns over q, k and v together is not supported");
+    std::int64_t begin = 0;
+    for (const std::string& name : places.modules) {
+      const std::int64_t end = begin + model_.at(name)[0];
+      ModuleAdapter part = whole;
+      part.scale = scale_;
+      if (is_split) {
+        if (whole.delta) part.delta = whole.delta->rows(begin, end);
+        part.magnitude = some_rows(whole.magnitude, begin, end);
+        part.bias = some_rows(whole.bias, begin, end);
+      }
+      set_.add(name, std::move(part));
+      begin = end;
+    }
+  }
+
+  const AdapterFile& file_;
+  const ModuleShapes& model_;
+  float scale_;
+  AdapterSet& set_;
+  AppliedAdapter result_;
+  std::map<std::string, std::string> taken_;  // module of the model -> of the file
+};
+
+}  // namespace
+
+AppliedAdapter bind_adapter(const AdapterFile& file, const ModuleShapes& model, float scale,
+                            bool is_strict, AdapterSet& set) {
+  AppliedAdapter result = Binding(file, model, scale, set).bind();
+  result.path = file.where;
+  result.scale = scale;
+  check(result.applied > 0, file.where, ": none of ", result.modules,
+        " modules is this model's: ", listed(result.unmatched),
+        result.for_text_encoder == result.modules ? "; adapters of the text encoder are not applied"
+                                                  : "; the adapter is for another model");
+  check(!is_strict || result.unmatched.empty(), file.where, ": ", result.unmatched.size(),
+        " names without a place in this model (--lora-strict): ", listed(result.unmatched));
+  if (scale != 0 && file.file) set.keep(file.file);
+  if (file.file) file.file->release_pages();  // read to be checked
+  return result;
+}
+
+AppliedAdapter survey_adapter(const AdapterFile& file) {
+  AppliedAdapter result{.name = "", .path = file.where};
+  result.modules = static_cast<int>(file.modules.size());
+  for (const AdapterModule& module : file.modules) {
+    const auto target = adapter_target(module.name);
+    if (!target || target->kind == AdapterTarget::Kind::kTextEncoder) {
+      result.unmatched.push_back(module.name);
+      result.for_text_encoder += target ? 1 : 0;
+      continue;
+    }
+    ++result.applied;
+    count(read_change(module, file.settings, file.where), result);
+  }
+  for (const std::string& name : file.other_tensors) result.unmatched.push_back(name);
+  return result;
+}
+
+std::string report_of(const AppliedAdapter& a) {
+  std::string kinds;
+  for (const auto& [kind, modules] : a.kinds) kinds += (kinds.empty() ? "" : ", ") + kind;
+  std::string ranks;
+  if (a.largest_rank > 0) ranks = str(" of rank ", a.smallest_rank);
+  if (a.largest_rank > a.smallest_rank) ranks += str(" to ", a.largest_rank);
+  std::string text = str(printable(a.name), " at ", a.scale, ": applied ", a.applied, " of ",
+                         a.modules, " modules (", kinds, ranks, ")");
+  if (a.unmatched.empty()) return text;
+  text += str("; not applied: ", listed(a.unmatched));
+  return a.for_text_encoder > 0 ? str(text, "; ", a.for_text_encoder, " for a text encoder") : text;
+}
+
+}  // namespace zimage

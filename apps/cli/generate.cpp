@@ -6,6 +6,7 @@
 #include <random>
 #include <utility>
 
+#include "adapter_flags.h"
 #include "commands.h"
 #include "control_flags.h"
 #include "interrupt.h"
@@ -60,7 +61,7 @@ std::string with_inputs(const std::string& record_json, const InputFlags& pictur
 }
 
 int run(const Arguments& a, const OptionFlags& flags, const InputFlags& pictures,
-        const ModelFlags& model, const RunFlags& how_to_run) {
+        const ModelFlags& model, const RunFlags& how_to_run, const AdapterFlags& adapters) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   ProgressDisplay display(!a.no_progress);
@@ -74,6 +75,7 @@ int run(const Arguments& a, const OptionFlags& flags, const InputFlags& pictures
   PipelineOptions how = how_to_run.options();
   how.model = model.options(display);
   pictures.choose_network(how.model);
+  adapters.choose(how);
   Pipeline pipeline(model.model(), how);
   const std::string name = model.shown_model();
   GenerateOptions options = pipeline.defaults();
@@ -85,6 +87,7 @@ int run(const Arguments& a, const OptionFlags& flags, const InputFlags& pictures
   pictures.fit(flags, options);
   if (!flags.is_given("seed")) options.seed = random_seed();
   pipeline.check_options(options);
+  adapters.report(pipeline, flags, options, display);
   pictures.finish(options, display);
   const OutputPlan plan = plan_outputs(a.output, options.num_images);
   check_outputs(plan, options.width, options.height);
@@ -92,7 +95,8 @@ int run(const Arguments& a, const OptionFlags& flags, const InputFlags& pictures
 
   options.is_cancelled = is_interrupted;
   options.on_progress = [&](const Progress& progress) { display.show(progress); };
-  auto record = nlohmann::ordered_json::parse(record_json(options, name, pipeline.compute_dtype()));
+  auto record = nlohmann::ordered_json::parse(
+      record_json(options, name, pipeline.compute_dtype(), pipeline.adapters()));
   pictures.note_in(record);
   if (a.profile) {
     options.on_profile = [&](const Profile& profile) {
@@ -103,7 +107,8 @@ int run(const Arguments& a, const OptionFlags& flags, const InputFlags& pictures
   pipeline.generate(options, [&](int i, const Image& image, const Drawing& how) {
     EncodeOptions encode{.quality = a.quality, .metadata = {}};
     if (!a.no_metadata) {
-      encode.metadata = metadata_of(options, i, how, name, pipeline.compute_dtype());
+      encode.metadata =
+          metadata_of(options, i, how, name, pipeline.compute_dtype(), pipeline.adapters());
       encode.metadata.zimage_json = with_inputs(encode.metadata.zimage_json, pictures);
     }
     const std::string path = write_output(plan, i, image, encode).string();
@@ -132,6 +137,7 @@ int draw(CLI::App& app, int argc, char** argv, const OptionFlags::Names& without
   Flags pictures(app);
   ModelFlags model(app);
   RunFlags how_to_run(app);
+  AdapterFlags adapters(app);
   if (!parse_arguments(app, argc, argv)) return kDone;
   const bool has_prompt = flags.is_given("prompt");
   if (has_prompt == !arguments.prompt.empty()) {
@@ -139,7 +145,7 @@ int draw(CLI::App& app, int argc, char** argv, const OptionFlags::Names& without
                          ? "--prompt and a second prompt without a flag: expected one of them"
                          : "no prompt: expected --prompt TEXT");
   }
-  return run(arguments, flags, pictures, model, how_to_run);
+  return run(arguments, flags, pictures, model, how_to_run, adapters);
 }
 
 }  // namespace

@@ -86,6 +86,23 @@ void print_component(const Json& component) {
   print_faults(component);
 }
 
+void print_adapter(const Json& adapter) {
+  std::cout << "  " << adapter.at("modules") << " modules";
+  for (const auto& [kind, modules] : adapter.at("kinds").items()) {
+    std::cout << ", " << kind << " of " << modules;
+  }
+  if (adapter.contains("largest_rank")) {
+    std::cout << ", rank " << adapter.at("smallest_rank");
+    if (adapter.at("largest_rank") != adapter.at("smallest_rank")) {
+      std::cout << " to " << adapter.at("largest_rank");
+    }
+  }
+  std::cout << '\n';
+  for (const auto& name : adapter.at("without_place")) {
+    std::cout << "    without a place in the transformer: " << name.get<std::string>() << '\n';
+  }
+}
+
 void print_inspection(const Json& json) {
   std::cout << json.at("path").get<std::string>() << ": " << json.at("kind").get<std::string>();
   if (json.contains("family"))
@@ -96,6 +113,7 @@ void print_inspection(const Json& json) {
     std::cout << "  " << name << ": ";
     print_component(component);
   }
+  if (json.contains("adapter")) print_adapter(json.at("adapter"));
   if (json.contains("is_complete")) {
     std::cout << (json.at("is_complete").get<bool>() ? "complete" : "not usable as it is") << '\n';
   }

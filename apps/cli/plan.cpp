@@ -7,6 +7,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "adapter_flags.h"
 #include "commands.h"
 #include "interrupt.h"
 #include "log_lines.h"
@@ -111,6 +112,7 @@ int plan(int argc, char** argv) {
   const PictureFlags pictures(app);
   const ModelFlags model(app);
   const RunFlags how_to_run(app);
+  const AdapterFlags adapters(app);
   if (!parse_arguments(app, argc, argv)) return kDone;
 
   ProgressDisplay display(!json);
@@ -124,6 +126,7 @@ int plan(int argc, char** argv) {
   options.model = model.options(display);
   options.model.controlnet = network;
   options.model.control_file = network_file;
+  adapters.choose(options);
   const Pipeline pipeline(model.model(), options);
   GenerateOptions picture = pipeline.defaults();
   picture.image = std::move(given.image);
@@ -131,6 +134,7 @@ int plan(int argc, char** argv) {
   flags.apply(picture);
   if (!prompt.empty()) picture.prompt = prompt;
   pictures.fit(flags, picture);
+  adapters.report(pipeline, flags, picture, display);
   const RunPlan plan = pipeline.plan(picture);
   display.clear();
   if (json) {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "zimage/adapters.h"
 #include "zimage/error.h"
 #include "zimage/image.h"
 #include "zimage/models.h"
@@ -106,6 +107,10 @@ struct PipelineOptions {
   // Where it is less than the weights need, layers are read again each time they are used.
   std::uint64_t max_memory = 0;
   ModelOptions model = {};  // how the model is found
+  // Of the transformer; their changes add up.
+  std::vector<AdapterOptions> adapters = {};
+  bool merge_adapters = false;   // into the weights while they are loaded: copies of all of them
+  bool strict_adapters = false;  // a name in a file that the model has no place for is an error
 };
 
 // How a picture was drawn.
@@ -129,7 +134,14 @@ class Pipeline {
   // same file. When it throws, the pipeline is as it was.
   void use_model(const std::string& model, const PipelineOptions& options = {});
 
-  // The preset of the model's family (Turbo: 9 steps, no guidance; Base: 50 steps, guidance 4).
+  // Other adapters in place of those that there are: the fields about adapters of `options`, and
+  // how they are found. Weights never change, so pictures are those of a new pipeline. When it
+  // throws, the pipeline is as it was.
+  void use_adapters(const PipelineOptions& options);
+  const std::vector<AppliedAdapter>& adapters() const;
+
+  // The preset of the model's family (Turbo: 9 steps, no guidance; Base: 50 steps, guidance 4), or
+  // what an adapter's recipe says instead.
   GenerateOptions defaults() const;
 
   // "bf16", "f32", "int8", or with int8_keep "int8 (bf16: layers.0 feed_forward.w2)".

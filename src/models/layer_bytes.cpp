@@ -32,7 +32,24 @@ struct Bytes {
   bool is_converted;
 };
 
-Bytes bytes_of(const StoredTensor& tensor, Dtype compute, const Int8Policy& int8) {
+Bytes merged_bytes(const StoredTensor& tensor, Dtype compute, const Int8Policy& int8) {
+  const bool is_int8 = int8.multiplies(tensor.name, tensor.shape, tensor.dtype == Dtype::kI8);
+  return {is_int8 ? resident_int8_bytes(tensor.shape, false)
+                  : resident_merged_bytes(tensor.shape, compute),
+          true};
+}
+
+// With what its adapters take.
+Bytes bytes_of(const StoredTensor& tensor, Dtype compute, const Int8Policy& int8,
+               const AdapterSet* adapters) {
+  if (adapters != nullptr && tensor.name.ends_with(".weight")) {
+    const std::string module = tensor.name.substr(0, tensor.name.rfind('.'));
+    const bool is_merged = adapters->merges(module);
+    Bytes bytes =
+        is_merged ? merged_bytes(tensor, compute, int8) : bytes_of(tensor, compute, int8, nullptr);
+    bytes.resident += adapters->resident_bytes(module, compute);
+    return bytes;
+  }
   const bool is_stored = tensor.dtype == Dtype::kI8;
   if (int8.multiplies(tensor.name, tensor.shape, is_stored)) {
     return {resident_int8_bytes(tensor.shape, is_stored), !is_stored};
@@ -54,11 +71,11 @@ std::uint64_t LayerBytes::largest() const {
 
 LayerBytes layer_bytes(const std::vector<StoredTensor>& tensors,
                        const std::vector<std::string_view>& lists, Dtype compute,
-                       const Int8Policy& int8) {
+                       const Int8Policy& int8, const AdapterSet* adapters) {
   LayerBytes result;
   std::map<Place, std::uint64_t> layers;
   for (const StoredTensor& tensor : tensors) {
-    const auto [bytes, is_converted] = bytes_of(tensor, compute, int8);
+    const auto [bytes, is_converted] = bytes_of(tensor, compute, int8, adapters);
     const auto place = place_of(tensor.name, lists);
     (place ? layers[*place] : result.fixed) += bytes;
     if (is_converted) result.converted += bytes;

@@ -18,10 +18,11 @@ struct LayerBytes {
   std::uint64_t largest() const;  // layer
 };
 
-// lists: the names of the component's LayerLists ("layers", ...) in the order in which they are
-// made. Tensors that are not loaded are left out before.
+// adapters: of the component's modules; may be null. lists: the names of the component's LayerLists
+// ("layers", ...) in the order in which they are made. Tensors that are not loaded are left out
+// before.
 LayerBytes layer_bytes(const std::vector<StoredTensor>& tensors,
                        const std::vector<std::string_view>& lists, Dtype compute,
-                       const Int8Policy& int8 = {});
+                       const Int8Policy& int8 = {}, const AdapterSet* adapters = nullptr);
 
 }  // namespace zimage

@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "cpu/conv2d.h"
 #include "cpu/matmul.h"
+#include "layers/adapters.h"
 
 namespace zimage {
 namespace {
@@ -79,6 +80,15 @@ std::uint64_t controlnet_tensor_bytes(const TransformerConfig& c, const Sequence
   // Inputs embedded, its own stream beside the transformer's, the hint, its input to a projection.
   return tensors(4, rows * number(c.dim), sizeof(float)) +
          tensors(1, rows * number(c.dim), size_of(compute));
+}
+
+std::uint64_t adapter_tensor_bytes(const TransformerConfig& c, const SequenceLength& tokens,
+                                   int captions) {
+  const std::uint64_t rows = number(captions) * number(static_cast<int>(tokens.total()));
+  // A strip in f32; the change of a part of it, as it is summed and as it is rounded.
+  const std::uint64_t strip = std::min<std::uint64_t>(rows, kAdaptedStripRows);
+  return tensors(1, strip * number(c.ffn_dim()), sizeof(float)) +
+         tensors(3, std::min<std::uint64_t>(strip, 512) * number(c.ffn_dim()), sizeof(float));
 }
 
 std::uint64_t text_encoder_tensor_bytes(const TextEncoderConfig& c, std::int64_t tokens,

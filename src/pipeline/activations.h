@@ -14,6 +14,9 @@ std::uint64_t transformer_tensor_bytes(const TransformerConfig& config,
 // What a control network adds.
 std::uint64_t controlnet_tensor_bytes(const TransformerConfig& config, const SequenceLength& tokens,
                                       int captions, Dtype compute);
+// What the products of adapters add.
+std::uint64_t adapter_tensor_bytes(const TransformerConfig& config, const SequenceLength& tokens,
+                                   int captions);
 std::uint64_t text_encoder_tensor_bytes(const TextEncoderConfig& config, std::int64_t tokens,
                                         Dtype compute);
 // Sizes in pixels. tile: side of the VAE's tiles in latent pixels; 0: the picture in one.

@@ -135,7 +135,10 @@ DenoisingStage::DenoisingStage(const LoadedModel& model, const GenerateOptions& 
 
 DenoisingStage::~DenoisingStage() = default;
 
-void DenoisingStage::unload() { loaded_ = nullptr; }
+void DenoisingStage::unload() {
+  loaded_ = nullptr;
+  if (model_.adapters.set) model_.adapters.set->release_pages();
+}
 
 DrawnLatents DenoisingStage::draw(int image) {
   const profile::Stage stage("transformer");

@@ -1,4 +1,5 @@
 // What a model on disk is, from headers and configurations alone.
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -8,6 +9,8 @@
 #include "io/mapped_file.h"
 #include "io/printable.h"
 #include "io/safetensors.h"
+#include "models/adapter_binding.h"
+#include "models/adapter_file.h"
 #include "models/checkpoint_names.h"
 #include "models/component_files.h"
 #include "models/component_weights.h"
@@ -134,6 +137,24 @@ Out file_component_out(const FileTensors& file, const ComponentLayout& layout) {
           {"dtypes", dtypes_of(tensors)}};
 }
 
+bool is_adapter(const FileTensors& file) {
+  return std::any_of(file.names.begin(), file.names.end(),
+                     [](const std::string& name) { return parse_adapter_key(name).has_value(); });
+}
+
+Out adapter_out(const fs::path& path) {
+  const AppliedAdapter adapter = survey_adapter(open_adapter(path));
+  Out out{{"modules", adapter.modules}, {"kinds", Out::object()}};
+  for (const auto& [kind, modules] : adapter.kinds) out["kinds"][kind] = modules;
+  if (adapter.largest_rank > 0) {
+    out["smallest_rank"] = adapter.smallest_rank;
+    out["largest_rank"] = adapter.largest_rank;
+  }
+  out["for_text_encoder"] = adapter.for_text_encoder;
+  out["without_place"] = names_out(adapter.unmatched);
+  return out;
+}
+
 Out file_out(const fs::path& path) {
   Out out{{"path", path.string()}, {"kind", ""}};
   std::error_code error;
@@ -152,6 +173,10 @@ Out file_out(const fs::path& path) {
   out["kind"] = layouts.empty()      ? kind_of_other_file(path)
                 : layouts.size() > 1 ? "checkpoint of several components"
                                      : layouts.front().component + " checkpoint";
+  if (layouts.empty() && is_adapter(file)) {
+    out["kind"] = "adapter";
+    out["adapter"] = adapter_out(path);
+  }
   std::vector<StoredTensor> all, other;
   for (const auto& [name, tensor] : file.tensors) {
     all.push_back(tensor);

@@ -31,7 +31,8 @@ ControlNetConfig control_config(const ControlFiles& files, const TransformerConf
 }  // namespace
 
 LoadedModel::LoadedModel(ResolvedModel model, std::optional<ControlFiles> files,
-                         const PipelineOptions& options, const SharedTokenizer& known)
+                         const std::vector<ChosenAdapter>& chosen, const PipelineOptions& options,
+                         const SharedTokenizer& known)
     : snapshot(std::move(model.snapshot)),
       family(model.family),
       threads(options.threads > 0 ? options.threads : hardware_threads()),
@@ -43,7 +44,8 @@ LoadedModel::LoadedModel(ResolvedModel model, std::optional<ControlFiles> files,
       transformer(TransformerConfig::from_json(snapshot.config_of("transformer"))),
       vae(VaeConfig::from_json(snapshot.config_of("vae"))),
       scheduler(SchedulerConfig::from_json(snapshot.config_of("scheduler"))),
-      control_files(std::move(files)) {
+      control_files(std::move(files)),
+      adapters(load_adapters(chosen, snapshot, options)) {
   check_fit();
   if (control_files) control = control_config(*control_files, transformer);
 }
@@ -63,6 +65,7 @@ void LoadedModel::check_fit() const {
 WeightMap LoadedModel::load_weights(const std::string& component) const {
   WeightMap weights = zimage::load_weights(snapshot, component);
   weights.set_int8(int8.policy);
+  if (component == "transformer") weights.set_adapters(adapters.set);
   return weights;
 }
 
@@ -128,6 +131,7 @@ MemoryPlan LoadedModel::plan_memory(const GenerateOptions& options) const {
   return zimage::plan_memory({.snapshot = snapshot,
                               .control_files = control_files,
                               .control = control,
+                              .adapters = adapters.set.get(),
                               .compute = compute,
                               .int8 = int8.policy,
                               .text_encoder = text_encoder,

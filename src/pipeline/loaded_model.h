@@ -8,6 +8,7 @@
 
 #include "models/control_files.h"
 #include "models/resolve.h"
+#include "pipeline/adapters.h"
 #include "pipeline/int8_choice.h"
 #include "pipeline/memory.h"
 #include "pipeline/option_limits.h"
@@ -32,9 +33,10 @@ struct LoadedModel {
   // Throws Error naming the file that is missing or wrong, or components that do not fit each
   // other. `known`: a tokenizer that may be the model's.
   LoadedModel(ResolvedModel model, std::optional<ControlFiles> control,
-              const PipelineOptions& options, const SharedTokenizer& known = {});
+              const std::vector<ChosenAdapter>& adapters, const PipelineOptions& options,
+              const SharedTokenizer& known = {});
 
-  // "transformer", "text_encoder" or "vae", with the choice of eight bits made.
+  // "transformer", "text_encoder" or "vae", with the choice of eight bits made and with adapters.
   WeightMap load_weights(const std::string& component) const;
 
   OptionLimits limits() const;
@@ -62,6 +64,7 @@ struct LoadedModel {
   SchedulerConfig scheduler;
   std::optional<ControlFiles> control_files;
   std::optional<ControlNetConfig> control;
+  LoadedAdapters adapters;
 
  private:
   void check_fit() const;

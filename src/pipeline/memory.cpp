@@ -115,7 +115,8 @@ StageMemory fit(const Need& need, std::uint64_t limit) {
 
 LayerBytes weights_of(const MemoryRequest& r, std::string_view stage, const std::string& component,
                       const std::vector<std::string_view>& lists) {
-  return layer_bytes(loaded_tensors(r, stage, component), lists, r.compute, r.int8);
+  return layer_bytes(loaded_tensors(r, stage, component), lists, r.compute, r.int8,
+                     component == "transformer" ? r.adapters : nullptr);
 }
 
 StageMemory stage_named(const std::string& name) {
@@ -153,6 +154,8 @@ Need need_with_prompts(const MemoryRequest& r, int prompts) {
                             {"noise_refiner", "layers", "context_refiner"});
   need.stage.prompts = prompts;
   need.stage.tensor_bytes = transformer_tensor_bytes(r.transformer, tokens, prompts, r.compute);
+  if (r.adapters != nullptr)
+    need.stage.tensor_bytes += adapter_tensor_bytes(r.transformer, tokens, prompts);
   if (r.control) {
     need.control =
         layer_bytes(control_tensors(r), {"control_noise_refiner", "control_layers"}, r.compute);

@@ -19,6 +19,7 @@ struct MemoryRequest {
   const Snapshot& snapshot;
   const std::optional<ControlFiles>& control_files;
   const std::optional<ControlNetConfig>& control;  // runs beside the transformer
+  const AdapterSet* adapters;                      // of the transformer; null: none
   Dtype compute;
   const Int8Policy& int8;
   const TextEncoderConfig& text_encoder;

@@ -53,22 +53,35 @@ struct Pipeline::Impl {
   PromptEncoder prompts = {};
 };
 
-// The control network first: it is the smaller download, and its choice can fail.
+// Adapters and the control network first: they are the smaller downloads, and their choice can
+// fail.
 Pipeline::Pipeline(const std::string& model, const PipelineOptions& options) {
+  const auto adapters = choose_adapters(options);
   std::optional<ControlFiles> control = resolve_control_of(options.model);
   ResolvedModel resolved = resolve_model(model, options.model);
-  impl_.reset(new Impl{LoadedModel(std::move(resolved), std::move(control), options)});
+  impl_.reset(new Impl{LoadedModel(std::move(resolved), std::move(control), adapters, options)});
 }
 Pipeline::~Pipeline() = default;
 Pipeline::Pipeline(Pipeline&&) noexcept = default;
 Pipeline& Pipeline::operator=(Pipeline&&) noexcept = default;
 
 void Pipeline::use_model(const std::string& model, const PipelineOptions& options) {
+  const auto adapters = choose_adapters(options);
   std::optional<ControlFiles> control = resolve_control_of(options.model);
   ResolvedModel resolved = resolve_model(model, options.model);
   const bool is_same_family = resolved.family == impl_->model.family;
   const SharedTokenizer known = is_same_family ? impl_->model.tokenizer : SharedTokenizer{};
-  impl_.reset(new Impl{LoadedModel(std::move(resolved), std::move(control), options, known)});
+  impl_.reset(
+      new Impl{LoadedModel(std::move(resolved), std::move(control), adapters, options, known)});
+}
+
+void Pipeline::use_adapters(const PipelineOptions& options) {
+  LoadedModel& model = impl_->model;
+  model.adapters = load_adapters(choose_adapters(options), model.snapshot, options);
+}
+
+const std::vector<AppliedAdapter>& Pipeline::adapters() const {
+  return impl_->model.adapters.applied;
 }
 
 GenerateOptions Pipeline::defaults() const {
@@ -80,6 +93,12 @@ GenerateOptions Pipeline::defaults() const {
   options.guidance_scale = preset.guidance_scale;
   options.max_sequence_length =
       std::min(preset.max_sequence_length, impl_->model.limits().max_tokens);
+  for (const AppliedAdapter& adapter : adapters()) {
+    if (!adapter.recipe) continue;
+    options.steps = adapter.recipe->steps;
+    options.schedule = Schedule::kLiteral;
+    options.guidance_scale = adapter.recipe->guidance_scale;
+  }
   return options;
 }
 

@@ -44,7 +44,7 @@ LoadedModel load(const Setting& setting) {
     how.model.controlnet = test_data("control/union-2.1.safetensors");
     control = resolve_control(how.model);
   }
-  return {resolve_model(test_snapshot(), how.model), std::move(control), how};
+  return {resolve_model(test_snapshot(), how.model), std::move(control), {}, how};
 }
 
 GenerateOptions options_of(const Setting& setting) {

@@ -16,6 +16,9 @@ using Part = AdapterPart;
 // A module's share of alpha / rank beyond which the file is taken for damaged.
 constexpr double kLargestFactor = 1e4;
 
+// It is made whole; LyCORIS gives it the smaller sides, at most the roots of the weight's.
+constexpr std::int64_t kLargestFirstFactor = 2048;
+
 // Without the axes of size one that convolutions of one pixel add.
 Tensor as_matrix(const Tensor& x) {
   int rank = x.rank();
@@ -165,6 +168,10 @@ class ChangeReader {
     } else if (settings_.is_peft_lokr && settings_.alpha && settings_.rank.value_or(0) > 0) {
       scale = static_cast<float>(*settings_.alpha / *settings_.rank);
     }
+    const Shape& size = left->shape();
+    check(size[0] <= kLargestFirstFactor && size[1] <= kLargestFirstFactor, where_,
+          ": the first factor of LoKr is ", size, ", expected at most ", kLargestFirstFactor,
+          " rows and columns");
     const Tensor whole = left->prepared(Dtype::kF32)->block(0, left->shape()[0]);
     set("LoKr", rank_, kronecker_delta(whole, right), scale);
   }

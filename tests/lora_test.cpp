@@ -1,0 +1,151 @@
+// Adapters in whole pictures, and what the program says about them.
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli_testing.h"
+#include "io/safetensors.h"
+#include "picture_testing.h"
+
+namespace zimage {
+namespace {
+
+using testing::HasSubstr;
+
+// LoRA of rank 2 for some layers of the test snapshot, whose dim is 64.
+void write_adapter(const std::filesystem::path& path, std::uint64_t seed, int dim = 64) {
+  std::map<std::string, Tensor> tensors;
+  for (const char* module : {"layers.0.attention.to_q", "layers.2.attention.to_out.0"}) {
+    const std::string name = str("diffusion_model.", module);
+    tensors[name + ".lora_A.weight"] = random_normal({2, dim}, Dtype::kF32, seed, 0.3f);
+    tensors[name + ".lora_B.weight"] = random_normal({dim, 2}, Dtype::kF32, seed + 1, 0.3f);
+  }
+  save_safetensors(path, tensors);
+}
+
+class Lora : public CliTest {
+ protected:
+  void SetUp() override {
+    CliTest::SetUp();
+    write_adapter(dir_ / "a.safetensors", 1);
+    write_adapter(dir_ / "b.safetensors", 3);
+  }
+  std::string path(const std::string& name) const { return (dir_ / name).string(); }
+
+  GenerateOptions small() const {
+    GenerateOptions o;
+    o.prompt = "a cat";
+    o.width = o.height = 64;
+    o.steps = 3;
+    return o;
+  }
+  // A picture, with what is needed beside.
+  Result draw_with(std::vector<std::string> more) {
+    more.insert(more.begin(), {"-p", "a cat"});
+    return draw(std::move(more));
+  }
+  std::vector<std::uint8_t> pixels_with(const PipelineOptions& options) const {
+    return Pipeline(test_snapshot(), options).generate(small()).front().pixels;
+  }
+};
+
+TEST_F(Lora, LeavesNothingBehindWhenAdaptersChange) {
+  PipelineOptions a{.dtype = ComputeDtype::kBf16}, b = a, none = a;
+  a.adapters = {{.source = path("a.safetensors"), .scale = 1.5f}};
+  b.adapters = {{.source = path("b.safetensors")},
+                {.source = path("a.safetensors"), .scale = -1.f}};
+  const auto plain = pixels_with(none), with_a = pixels_with(a), with_b = pixels_with(b);
+  EXPECT_NE(plain, with_a);
+  EXPECT_NE(with_a, with_b);
+  Pipeline pipeline(test_snapshot(), a);
+  EXPECT_EQ(pipeline.generate(small()).front().pixels, with_a);
+  pipeline.use_adapters(b);
+  EXPECT_EQ(pipeline.generate(small()).front().pixels, with_b);
+  ASSERT_EQ(pipeline.adapters().size(), 2u);
+  pipeline.use_adapters(none);
+  EXPECT_EQ(pipeline.generate(small()).front().pixels, plain);
+}
+
+TEST_F(Lora, DrawsTheSameWithLessMemoryAndAnyNumberOfThreads) {
+  PipelineOptions o{.dtype = ComputeDtype::kBf16, .threads = 1};
+  o.adapters = {{.source = path("a.safetensors")}};
+  const auto one = pixels_with(o);
+  o.threads = 3;
+  EXPECT_EQ(pixels_with(o), one);
+  o.adapters[0].scale = 0;
+  const auto zero = pixels_with(o);
+  o.adapters.clear();
+  EXPECT_EQ(pixels_with(o), zero);
+}
+
+TEST_F(Lora, IsReportedAndKeptInThePicture) {
+  const Result result = draw_with({"--lora", path("a.safetensors") + "@0.5", "-o", "x.png"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.err,
+              HasSubstr("a.safetensors at 0.5: applied 2 of 2 modules (LoRA of rank 2)"));
+  const auto metadata = read_image(work_ / "x.png").metadata;
+  EXPECT_THAT(metadata.parameters, HasSubstr("Adapters: \"a.safetensors: 0.5\""));
+  const auto record = nlohmann::json::parse(metadata.zimage_json);
+  EXPECT_EQ(record.at("adapters")[0].at("name"), "a.safetensors");
+}
+
+TEST_F(Lora, OfAKnownNameFillsWhatIsNotGiven) {
+  const std::string known = "Z-Image-Fun-Lora-Distill-8-Steps-2603.safetensors";
+  write_adapter(dir_ / known, 1);
+  const Result filled = draw_with({"-l", path(known), "--json", "-o", "x.png"});
+  ASSERT_EQ(filled.code, 0) << filled.err;
+  const auto record = nlohmann::json::parse(filled.out);
+  EXPECT_EQ(record.at("steps"), 8);
+  EXPECT_EQ(record.at("schedule"), "literal");
+  EXPECT_EQ(record.at("guidance"), 0);
+  EXPECT_FLOAT_EQ(record.at("adapters")[0].at("scale").get<float>(), 0.8f);
+  EXPECT_THAT(filled.err, HasSubstr("steps 8, schedule literal, guidance 0, scale 0.8"));
+  const Result own = draw_with({"-l", path(known), "--lora-scale", "1", "-s", "3", "-o", "x.png"});
+  EXPECT_THAT(own.err, HasSubstr("its authors advise other settings than steps 3, scale 1"));
+}
+
+TEST_F(Lora, IsChosenInAFolder) {
+  std::filesystem::create_directory(dir_ / "set");
+  write_adapter(dir_ / "set" / "one.safetensors", 1);
+  write_adapter(dir_ / "set" / "two.safetensors", 2);
+  expect_error(draw({"-p", "x", "--lora", path("set")}), 1,
+               "holds several files, one.safetensors, two.safetensors; --lora-file names");
+  EXPECT_EQ(draw_with({"--lora", path("set") + ":two.safetensors@-1", "-o", "x.png"}).code, 0);
+  EXPECT_EQ(draw_with({"--lora", path("set"), "--lora-file", "one.safetensors", "--lora-scale",
+                       "-0.5", "-o", "x.png"})
+                .code,
+            0);
+}
+
+TEST_F(Lora, IsRefusedInOneLine) {
+  const std::string a = path("a.safetensors");
+  const auto refused = [&](std::vector<std::string> args, int code, const std::string& message) {
+    args.insert(args.begin(), {"-p", "x", "-s", "3", "--no-progress"});
+    expect_error(draw(args), code, message);
+  };
+  refused({"--lora", a + "@nan"}, 2, "the scale behind @ is nan, expected a finite number");
+  refused({"--lora", a + "@"}, 2, "expected a finite number");
+  refused({"--lora", a, "--lora", a}, 2, "the same file as");
+  refused({"--lora", a, "--lora-scale", "inf"}, 2, "expected a finite number");
+  refused({"--lora", a + "@1e30"}, 1, "not finite");
+  refused({"--lora", a + "@1", "--lora-scale", "2"}, 2, "has a scale already");
+  refused({"--lora-file", "x"}, 2, "--lora-file: expected --lora ADAPTER with it");
+  refused({"--lora", "./none.safetensors"}, 1, "no such file or folder");
+  refused({"--lora", "nonsense"}, 1, "no such file or folder, and no hub id");
+  refused({"--lora", "model/vae/diffusion_pytorch_model.safetensors"}, 1,
+          "no adapter: none of its");
+  write_adapter(dir_ / "wide.safetensors", 1, 96);
+  refused({"--lora", path("wide.safetensors")}, 1, "the adapter is for another model");
+}
+
+TEST_F(Lora, IsInspected) {
+  const Result result = run({"inspect", path("a.safetensors"), "--json"});
+  const auto record = nlohmann::json::parse(result.out);
+  EXPECT_EQ(record.at("kind"), "adapter");
+  EXPECT_EQ(record.at("adapter").at("modules"), 2);
+  EXPECT_EQ(record.at("adapter").at("kinds").at("LoRA"), 2);
+  EXPECT_EQ(record.at("adapter").at("largest_rank"), 2);
+}
+
+}  // namespace
+}  // namespace zimage

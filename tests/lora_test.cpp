@@ -127,7 +127,6 @@ TEST_F(Lora, IsRefusedInOneLine) {
   refused({"--lora", a + "@"}, 2, "expected a finite number");
   refused({"--lora", a, "--lora", a}, 2, "the same file as");
   refused({"--lora", a, "--lora-scale", "inf"}, 2, "expected a finite number");
-  refused({"--lora", a + "@1e30"}, 1, "not finite");
   refused({"--lora", a + "@1", "--lora-scale", "2"}, 2, "has a scale already");
   refused({"--lora-file", "x"}, 2, "--lora-file: expected --lora ADAPTER with it");
   refused({"--lora", "./none.safetensors"}, 1, "no such file or folder");

@@ -124,8 +124,7 @@ class Kronecker : public WeightDelta {
     for (std::int64_t done = 0; done < n;) {
       const std::int64_t column = (channel + done) % columns;
       const std::int64_t part = std::min(columns - column, n - done);
-      const float factor =
-          value_at(left_, row / rows * left_.dim(1) + (channel + done) / columns);
+      const float factor = value_at(left_, row / rows * left_.dim(1) + (channel + done) / columns);
       right_->decode(row % rows, column, part, values + done);
       for (std::int64_t i = 0; i < part; ++i) values[done + i] *= factor;
       done += part;

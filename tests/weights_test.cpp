@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "io/safetensors.h"
+#include "layers/embedding.h"
+#include "ops/elementwise.h"
 #include "tensor_rows.h"
 #include "testing.h"
 
@@ -213,6 +215,32 @@ TEST(WeightScope, GivesRowsToProductsAndDecodesThemForAllElse) {
 
   map.set_int8({.quantizes = [](const std::string&) { return true; }});
   EXPECT_NE(scope.product_weight("weight", {8, 16}).int8(), nullptr);
+}
+
+TEST(Embedding, ReadsRowsOfATableInAnyFormat) {
+  const Tensor table = random_normal({7, 16}, Dtype::kF32, 1);
+  WeightMap map("m");
+  map.add("plain", table);
+  map.add("half", ops::cast(table, Dtype::kBf16));
+  map.add_rows("rows", std::make_shared<const TensorRows>(table));
+  const auto int8 = ops::quantize_int8(table, ops::int8_rotation(16));
+  map.add_int8("int8", int8);
+  const std::vector<std::int32_t> ids{6, 0, 6};
+  const auto expect_rows = [&](const std::string& name, const Tensor& values) {
+    const Embedding embedding(WeightScope(map, Dtype::kBf16).table(name, {7, 16}));
+    const Tensor rows = embedding(ids);
+    ASSERT_EQ(rows.shape(), (Shape{3, 16}));
+    for (std::int64_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(values_of(rows.slice(i, i + 1)), values_of(values.slice(ids[i], ids[i] + 1)))
+          << name;
+    }
+    EXPECT_EQ(error_of([&] { return embedding(std::vector<std::int32_t>{7}); }),
+              "text encoder: token 0 has id 7, expected 0 to 6");
+  };
+  expect_rows("plain", table);
+  expect_rows("half", ops::cast(table, Dtype::kBf16));
+  expect_rows("rows", table);
+  expect_rows("int8", ops::dequantize(int8, Dtype::kF32));
 }
 
 }  // namespace

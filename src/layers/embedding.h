@@ -3,20 +3,21 @@
 #include <cstdint>
 #include <span>
 
-#include "core/tensor.h"
+#include "layers/weight_matrix.h"
 
 namespace zimage {
 
 // A table of vectors as it is stored, never converted as a whole: only the rows asked for are read.
 class Embedding {
  public:
-  explicit Embedding(Tensor table) : table_(std::move(table)) {}  // [vocabulary, dim]
+  explicit Embedding(WeightMatrix table);  // [vocabulary, dim]
 
   // Returns [ids, dim] f32. Throws Error for an id outside the vocabulary.
   Tensor operator()(std::span<const std::int32_t> ids) const;
 
  private:
-  Tensor table_;
+  WeightMatrix table_;
+  Shape shape_;
 };
 
 }  // namespace zimage

@@ -21,7 +21,7 @@ class ComposedWeight {
   virtual Tensor product(const Tensor& x, const Tensor& bias, Dtype out_dtype) const = 0;
 };
 
-// The weights of a product, [out, in], in the format in which they are multiplied.
+// Weights [out, in] in the format in which they are multiplied, or in which their rows are read.
 class WeightMatrix {
  public:
   explicit WeightMatrix(Tensor dense) : weight_(std::move(dense)) {}  // f32 or bf16, as x then is

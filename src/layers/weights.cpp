@@ -384,6 +384,13 @@ Tensor WeightScope::stored(std::string_view name, const Shape& shape) const {
   return is_checking_ ? zero_pages(shape, dtype) : converted(entry, dtype);
 }
 
+WeightMatrix WeightScope::table(std::string_view name, const Shape& shape) const {
+  if (map_->survey() != nullptr || is_checking_) return WeightMatrix(stored(name, shape));
+  const WeightMap::Entry& entry = found((*this / name).prefix_, shape);
+  if (entry.rows) return WeightMatrix(entry.rows);
+  return entry.is_int8() ? WeightMatrix(entry.int8()) : WeightMatrix(stored(name, shape));
+}
+
 const WeightMap::Entry& WeightScope::found(const std::string& full_name, const Shape& shape) const {
   const WeightMap::Entry& entry = map_->entry(full_name, shape);
   check(entry.is_number(), map_->where(), ": tensor ", full_name, " is ", entry.tensor.dtype(),

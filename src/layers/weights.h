@@ -169,8 +169,10 @@ class WeightScope {
   Tensor matrix(std::string_view name, const Shape& shape) const;
   // In f32: norms, biases and other small tensors.
   Tensor vector(std::string_view name, const Shape& shape) const;
-  // In the floating-point dtype of the file, for a table of which few rows are read.
+  // In the floating-point dtype of the file; other formats in the compute dtype.
   Tensor stored(std::string_view name, const Shape& shape) const;
+  // In the format of the file, for a table of which few rows are read.
+  WeightMatrix table(std::string_view name, const Shape& shape) const;
 
   // The same place, where every tensor is found and checked and zeros that take no memory stand for
   // it.

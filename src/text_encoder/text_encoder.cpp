@@ -34,7 +34,7 @@ struct TextEncoder::Impl {
   Impl(const TextEncoderConfig& config, const WeightMap& map, const WeightScope& weights)
       : config(config),
         embed_tokens(
-            (weights / "embed_tokens").stored("weight", {config.vocab_size, config.hidden_size})),
+            (weights / "embed_tokens").table("weight", {config.vocab_size, config.hidden_size})),
         rotary_emb(config.head_dim, config.rope_theta),
         layers(weights / "layers", config.num_hidden_layers - 1,
                [config](const WeightScope& layer) { return DecoderLayer(layer, config); }) {

@@ -300,8 +300,6 @@ TEST_F(CheckpointTest, SaysWhatAFileIsInstead) {
   EXPECT_THAT(error_of([&] { draw(lora, base()); }), HasSubstr("is a LoRA adapter; expected"));
   const std::string other = save("other.safetensors", {{"x", zeros({2, 2})}});
   EXPECT_THAT(error_of([&] { draw(other, base()); }), HasSubstr("is no Z-Image transformer"));
-  std::ofstream(dir_ / "m.gguf") << "GGUF and more";
-  EXPECT_THAT(error_of([&] { draw((dir_ / "m.gguf").string(), base()); }), HasSubstr("GGUF file"));
   const std::string vae = save("vae.safetensors", compvis_vae(""));
   EXPECT_THAT(error_of([&] {
                 draw(snapshot(), {.weights_variant = "", .base_model = "", .transformer = vae});

@@ -17,7 +17,8 @@ struct DownloadProgress {
 
 // How a model that is named by a text is found. Texts are: nothing (the default, Turbo), an alias
 // ("turbo", "base", "turbo-8bit", "demo"), a hub id with or without ":revision", a snapshot folder,
-// a .safetensors file, or a folder of such files. An existing path wins over everything else.
+// a .safetensors or .gguf file, or a folder of such files. An existing path wins over everything
+// else.
 struct ModelOptions {
   std::string weights_variant = {};  // "fp16", "bf16", ...; empty: the plain files
   // Where configurations, tokenizer and missing weights come from when the model is a file; empty:

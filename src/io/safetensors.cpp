@@ -2,29 +2,17 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
 #include "io/file.h"
+#include "io/mapped_tensor.h"
 #include "io/printable.h"
 
 namespace zimage {
 namespace {
 
 constexpr std::size_t kMaxHeaderBytes = 100'000'000;
-
-Tensor view_of(const std::shared_ptr<const MappedFile>& file, const SafetensorsHeader& header,
-               const SafetensorsHeader::Entry& entry) {
-  const std::byte* data = file->bytes().data() + header.data_begin + entry.begin;
-  if (reinterpret_cast<std::uintptr_t>(data) % size_of(entry.dtype) != 0) {
-    Tensor copy = empty(entry.shape, entry.dtype);
-    std::memcpy(copy.raw(), data, copy.bytes());
-    return copy;
-  }
-  // Tensor has no const form; the pages are mapped read-only and only a tensor's maker writes.
-  return {std::shared_ptr<std::byte>(file, const_cast<std::byte*>(data)), entry.shape, entry.dtype};
-}
 
 using Item = std::pair<const std::string, Tensor>;
 
@@ -80,7 +68,8 @@ SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
   const auto bytes = result.file_->bytes();
   SafetensorsHeader header = parse_safetensors_header(bytes, bytes.size(), shown(path));
   for (auto& entry : header.tensors) {
-    Tensor view = view_of(result.file_, header, entry);
+    Tensor view =
+        tensor_in(result.file_, header.data_begin + entry.begin, entry.shape, entry.dtype);
     result.tensors_.emplace(std::move(entry.name), std::move(view));
   }
   result.metadata_ = std::move(header.metadata);

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "io/printable.h"
+#include "models/llama_names.h"
 #include "models/transformer_names.h"
 #include "models/vae_names.h"
 
@@ -100,6 +101,8 @@ std::vector<ComponentLayout> find_components(const Names& names, const std::stri
   }
   if (auto p = text_encoder_prefix(names, where)) {
     found.push_back({.component = "text_encoder", .prefix = std::move(*p)});
+  } else if (has_llama_names(names)) {
+    found.push_back({.component = "text_encoder", .prefix = "", .is_llama = true});
   }
   if (auto p = only_prefix(prefixes_before(names, "decoder.conv_in.weight"), "VAE", where)) {
     const bool is_compvis = names.contains(*p + "decoder.mid.block_1.conv1.weight");
@@ -127,7 +130,9 @@ ComponentNames canonical_names(const Names& names, const ComponentLayout& layout
     if (layout.component == "transformer") {
       sources = transformer_sources(name, stored);
     } else {
-      sources = {{.name = layout.is_compvis_vae ? vae_name_of_compvis(name, stages) : name,
+      sources = {{.name = layout.is_compvis_vae ? vae_name_of_compvis(name, stages)
+                          : layout.is_llama     ? qwen3_name_of_llama(name)
+                                                : name,
                   .stored = stored,
                   .scale = "",
                   .bias = "",

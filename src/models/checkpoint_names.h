@@ -16,6 +16,7 @@ struct ComponentLayout {
   std::string component;        // "transformer", "text_encoder", "vae"
   std::string prefix;           // in front of its names: "", "model.diffusion_model.", "vae.", ...
   bool is_compvis_vae = false;  // decoder.up.3.block.0... as ComfyUI and CompVis have it
+  bool is_llama = false;        // a text encoder with blk.0.attn_q... as llama.cpp has it
 };
 
 // The components found, at most one of each kind. Throws Error for a file with two candidates for
@@ -40,8 +41,7 @@ struct ComponentNames {
 };
 
 // Names under `layout`, made canonical. What ComfyUI and MLX store beside a weight is used or known
-// to play no part (scale_input, the scaled_fp8 mark). Components other than "transformer" and "vae"
-// keep their names.
+// to play no part (scale_input, the scaled_fp8 mark). Names that follow none of the ways stay.
 ComponentNames canonical_names(const std::set<std::string>& names, const ComponentLayout& layout);
 
 }  // namespace zimage

@@ -1,13 +1,12 @@
 #include "models/component_files.h"
 
 #include <algorithm>
-#include <fstream>
 #include <set>
 #include <vector>
 
 #include "core/check.h"
-#include "io/mapped_file.h"
-#include "io/safetensors.h"
+#include "io/printable.h"
+#include "models/checkpoint_file.h"
 #include "models/checkpoint_names.h"
 
 namespace zimage {
@@ -15,19 +14,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::set<std::string> names_in(const fs::path& path) {
-  const auto file = MappedFile::open(path);
-  const SafetensorsHeader header =
-      parse_safetensors_header(file->bytes(), file->bytes().size(), path.string());
+std::set<std::string> names_in(const CheckpointFile& file) {
   std::set<std::string> names;
-  for (const auto& tensor : header.tensors) names.insert(tensor.name);
+  for (const auto& [name, entry] : file.tensors()) names.insert(name);
   return names;
-}
-
-bool is_gguf(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string magic(4, '\0');
-  return in.read(magic.data(), 4) && magic == "GGUF";
 }
 
 std::string kind_of_names(const std::set<std::string>& names) {
@@ -42,21 +32,25 @@ std::string kind_of_names(const std::set<std::string>& names) {
   return "no Z-Image transformer, text encoder or VAE";
 }
 
-// Throws for what is no safetensors file, with a word for GGUF, which people expect to work.
-std::vector<ComponentLayout> layouts_in(const fs::path& file) {
-  check(!is_gguf(file), file.string(),
-        " is a GGUF file, which cannot be read yet; expected a .safetensors file");
-  return find_components(names_in(file), file.string());
+// What a GGUF file says that it holds: a hint for people only, as many files say another thing.
+std::string kind_of_gguf(const CheckpointFile& file) {
+  const auto said = file.metadata().find("general.architecture");
+  if (said == file.metadata().end()) return "a GGUF file of another model";
+  return str("a GGUF file of the architecture ", printable(said->second));
 }
 
-std::vector<fs::path> safetensors_below(const fs::path& folder) {
+std::vector<ComponentLayout> layouts_in(const fs::path& file) {
+  return find_components(names_in(CheckpointFile::open(file)), file.string());
+}
+
+std::vector<fs::path> checkpoints_below(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
   for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end;
        it.increment(error)) {
     std::error_code ignored;
     if (it.depth() >= 1) it.disable_recursion_pending();
-    if (it->path().extension() == ".safetensors" && it->is_regular_file(ignored)) {
+    if (is_checkpoint_name(it->path()) && it->is_regular_file(ignored)) {
       files.push_back(it->path());
     }
   }
@@ -67,8 +61,8 @@ std::vector<fs::path> safetensors_below(const fs::path& folder) {
 }  // namespace
 
 std::string kind_of_other_file(const fs::path& file) {
-  if (is_gguf(file)) return "a GGUF file";
-  return kind_of_names(names_in(file));
+  const CheckpointFile opened = CheckpointFile::open(file);
+  return opened.is_gguf() ? kind_of_gguf(opened) : kind_of_names(names_in(opened));
 }
 
 ComponentFiles components_in_file(const fs::path& file) {
@@ -81,7 +75,7 @@ ComponentFiles components_in_file(const fs::path& file) {
 
 ComponentFiles components_in_folder(const fs::path& folder, const ComponentFiles& named) {
   ComponentFiles components;
-  for (const fs::path& file : safetensors_below(folder)) {
+  for (const fs::path& file : checkpoints_below(folder)) {
     for (const ComponentLayout& layout : layouts_in(file)) {
       if (named.contains(layout.component)) continue;
       const auto [it, is_new] = components.try_emplace(layout.component, file);
@@ -92,7 +86,7 @@ ComponentFiles components_in_folder(const fs::path& folder, const ComponentFiles
   }
   check(!components.empty() || !named.empty(), folder.string(),
         " is no model: expected transformer/, text_encoder/ and vae/ with their config.json, or "
-        ".safetensors files that hold them");
+        ".safetensors or .gguf files that hold them");
   return components;
 }
 

@@ -6,7 +6,9 @@
 
 #include "core/check.h"
 #include "io/printable.h"
+#include "models/checkpoint_file.h"
 #include "models/checkpoint_names.h"
+#include "models/gguf_tensors.h"
 #include "models/int8_tensors.h"
 #include "models/mlx_tensors.h"
 #include "ops/elementwise.h"
@@ -102,7 +104,8 @@ StoredMlx stored_mlx(const TensorSource& source, PartOf&& part_of, const Checkpo
 }
 
 struct Found {
-  Tensor tensor;
+  CheckpointFile::Entry entry;
+  Tensor tensor;  // as CheckpointFile gives it
   std::string file;
 };
 
@@ -120,10 +123,11 @@ class Loader {
 
  private:
   void open(const fs::path& path, std::set<std::string>& names) {
-    const SafetensorsFile file = SafetensorsFile::open(path);
+    const CheckpointFile file = CheckpointFile::open(path);
     const std::string file_name = path.filename().string();
-    for (const auto& [name, tensor] : file.tensors()) {
-      const auto [it, is_new] = stored_.try_emplace(name, Found{tensor, file_name});
+    for (const auto& [name, entry] : file.tensors()) {
+      const auto [it, is_new] =
+          stored_.try_emplace(name, Found{entry, file.tensor(entry), file_name});
       check(is_new, c_.where, ": tensor ", printable(name), " is in ", printable(file_name),
             " and again in ", printable(it->second.file), "; a checkpoint holds each name once");
       names.insert(name);
@@ -141,9 +145,11 @@ class Loader {
   }
 
   void add(const TensorSource& source) {
-    const auto& [tensor, file] = stored_.at(source.stored);
+    const auto& [entry, tensor, file] = stored_.at(source.stored);
     const bool is_alone = source.scale.empty() && source.marker.empty();
-    if (tensor.dtype() == Dtype::kI8 && !is_alone) {
+    if (!entry.format.empty()) {
+      add_blocks(source);
+    } else if (tensor.dtype() == Dtype::kI8 && !is_alone) {
       weights_.add_int8(source.name, int8(source), file);
     } else if (is_mlx(tensor.dtype(), source, c_.where)) {
       weights_.add_rows(source.name, mlx(source), file);
@@ -151,6 +157,22 @@ class Loader {
       const Tensor scale = tensor_of(source.scale), part = part_of(source.stored, source);
       weights_.add(source.name, part.reshape(with_two_axes(source.name, part.shape())), file,
                    scale.defined() ? scale_value(scale, source.scale, c_.where) : 1);
+    }
+  }
+
+  // A matrix stays as it is; of other shapes are none but small tensors.
+  void add_blocks(const TensorSource& source) {
+    const auto& [entry, tensor, file] = stored_.at(source.stored);
+    const auto& format = block_format(entry.format, source.stored, c_.where);
+    if (entry.shape.rank() == 2) {
+      const Shape shape = zimage::part_of(entry.shape, source, c_.where);
+      const Tensor part = part_of(source.stored, source);
+      weights_.add_rows(source.name, ops::block_rows(part, shape, format), file);
+    } else {
+      const Shape shape{tensor.dim(0), entry.shape[-1]};
+      const Tensor values = ops::decoded(*ops::block_rows(tensor, shape, format), Dtype::kF32);
+      const Tensor part = zimage::part_of(values.reshape(entry.shape), source, c_.where);
+      weights_.add(source.name, part.reshape(with_two_axes(source.name, part.shape())), file);
     }
   }
 
@@ -189,26 +211,34 @@ class HeaderReader {
 
  private:
   void open(const fs::path& path, std::set<std::string>& names) {
-    const auto file = MappedFile::open(path);
-    const SafetensorsHeader header =
-        parse_safetensors_header(file->bytes(), file->bytes().size(), path.string());
-    for (const auto& t : header.tensors) {
-      const bool is_aligned = (header.data_begin + t.begin) % size_of(t.dtype) == 0;
-      stored_.insert({t.name, {t.name, t.dtype, t.shape, is_aligned, false}});
-      names.insert(t.name);
+    const CheckpointFile file = CheckpointFile::open(path);
+    for (const auto& [name, entry] : file.tensors()) {
+      stored_.insert({name, stored_tensor(name, entry)});
+      names.insert(name);
     }
   }
 
   StoredTensor tensor(const TensorSource& source) const {
     StoredTensor tensor = stored_.at(source.stored);
     tensor.name = source.name;
-    if (is_mlx(tensor.dtype, source, c_.where)) {
+    tensor.bytes /= static_cast<std::uint64_t>(source.parts);
+    if (!tensor.format.empty()) {
+      as_blocks(tensor, source);
+    } else if (is_mlx(tensor.dtype, source, c_.where)) {
       as_mlx(tensor, source);
     } else {
       tensor.is_scaled = !source.scale.empty();
     }
     tensor.shape = part_of(tensor.shape, source, c_.where);
     return tensor;
+  }
+
+  void as_blocks(StoredTensor& tensor, const TensorSource& source) const {
+    (void)block_format(tensor.format, source.stored, c_.where);
+    if (tensor.shape.rank() == 2) return;
+    tensor.format = "";  // becomes a copy in f32
+    tensor.dtype = Dtype::kF32;
+    tensor.is_aligned = false;
   }
 
   void as_mlx(StoredTensor& tensor, const TensorSource& source) const {
@@ -233,6 +263,16 @@ class HeaderReader {
 };
 
 }  // namespace
+
+StoredTensor stored_tensor(const std::string& name, const CheckpointFile::Entry& entry) {
+  return {.name = name,
+          .dtype = entry.dtype,
+          .shape = entry.shape,
+          .is_aligned = entry.is_aligned(),
+          .is_scaled = false,
+          .format = entry.format,
+          .bytes = entry.bytes};
+}
 
 WeightMap load_weights(const Snapshot& snapshot, const std::string& component) {
   return Loader(checkpoint_of(snapshot, component)).load();

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "io/safetensors.h"
 #include "layers/weights.h"
+#include "models/checkpoint_file.h"
 #include "models/snapshot.h"
 
 namespace zimage {
@@ -30,6 +30,8 @@ struct StoredTensor {
   std::string format = {};  // its name
   std::uint64_t bytes = 0;  // that they take in the file and in memory
 };
+// By the name in the file, as far as one tensor alone tells.
+StoredTensor stored_tensor(const std::string& name, const CheckpointFile::Entry& entry);
 std::vector<StoredTensor> stored_tensors(const Snapshot& snapshot, const std::string& component);
 std::vector<StoredTensor> stored_control_tensors(const std::vector<std::filesystem::path>& files,
                                                  const std::filesystem::path& folder);

@@ -5,6 +5,7 @@
 #include "core/check.h"
 #include "io/json.h"
 #include "io/printable.h"
+#include "io/safetensors.h"
 #include "models/component_weights.h"
 #include "models/mlx_manifest.h"
 #include "models/model_spec.h"

@@ -142,8 +142,7 @@ ModelSpec parse_model_spec(const std::string& given) {
   }
   check(is_hub_id(name), "model ", printable(text), " is not known: expected ", aliases(),
         ", a hub id such as ", known_models().front().id,
-        ", a snapshot folder or a .safetensors "
-        "file");
+        ", a snapshot folder or a .safetensors or .gguf file");
   return spec_of_id(name, revision, text);
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "core/log.h"
+#include "models/checkpoint_file.h"
 #include "models/weight_files.h"
 
 namespace zimage {
@@ -39,7 +40,7 @@ void check_file(const fs::path& path, std::string_view what) {
 bool holds_checkpoint_files(const fs::path& folder) {
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    if (it->path().extension() == ".safetensors") return true;
+    if (is_checkpoint_name(it->path())) return true;
   }
   return false;
 }

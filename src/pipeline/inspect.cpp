@@ -1,16 +1,14 @@
 // What a model on disk is, from headers and configurations alone.
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "core/check.h"
 #include "io/file.h"
-#include "io/mapped_file.h"
 #include "io/printable.h"
-#include "io/safetensors.h"
 #include "models/adapter_binding.h"
 #include "models/adapter_file.h"
+#include "models/checkpoint_file.h"
 #include "models/checkpoint_names.h"
 #include "models/component_files.h"
 #include "models/component_weights.h"
@@ -28,17 +26,25 @@ using Out = nlohmann::ordered_json;
 
 std::string shape_text(const Shape& shape) { return str(shape); }
 
+std::string type_of(const StoredTensor& tensor) {
+  return tensor.format.empty() ? std::string(name_of(tensor.dtype)) : tensor.format;
+}
+
 Out dtypes_of(const std::vector<StoredTensor>& tensors) {
-  std::map<std::string, std::pair<std::int64_t, std::int64_t>> counts;  // tensors, parameters
+  struct Sum {
+    std::int64_t tensors = 0, parameters = 0;
+    std::uint64_t bytes = 0;
+  };
+  std::map<std::string, Sum> sums;
   for (const StoredTensor& tensor : tensors) {
-    auto& [count, parameters] =
-        counts[tensor.format.empty() ? std::string(name_of(tensor.dtype)) : tensor.format];
-    ++count;
-    parameters += tensor.shape.numel();
+    Sum& sum = sums[type_of(tensor)];
+    ++sum.tensors;
+    sum.parameters += tensor.shape.numel();
+    sum.bytes += tensor.bytes;
   }
   Out out = Out::object();
-  for (const auto& [dtype, count] : counts) {
-    out[dtype] = {{"tensors", count.first}, {"parameters", count.second}};
+  for (const auto& [dtype, sum] : sums) {
+    out[dtype] = {{"tensors", sum.tensors}, {"parameters", sum.parameters}, {"bytes", sum.bytes}};
   }
   return out;
 }
@@ -103,42 +109,41 @@ Out snapshot_out(const fs::path& path) {
   return out;
 }
 
-struct FileTensors {
-  std::set<std::string> names;
-  std::map<std::string, StoredTensor> tensors;
-  std::map<std::string, std::string> metadata;
-};
+using Tensors = std::map<std::string, StoredTensor>;
 
-FileTensors tensors_in(const fs::path& path) {
-  const auto file = MappedFile::open(path);
-  const SafetensorsHeader header =
-      parse_safetensors_header(file->bytes(), file->bytes().size(), path.string());
-  FileTensors result{.names = {}, .tensors = {}, .metadata = header.metadata};
-  for (const auto& tensor : header.tensors) {
-    result.names.insert(tensor.name);
-    result.tensors.insert({tensor.name, {tensor.name, tensor.dtype, tensor.shape, true, false}});
+Tensors tensors_in(const CheckpointFile& file) {
+  Tensors tensors;
+  for (const auto& [name, entry] : file.tensors()) {
+    tensors.insert({name, stored_tensor(name, entry)});
   }
-  return result;
+  return tensors;
 }
 
-Out file_component_out(const FileTensors& file, const ComponentLayout& layout) {
+std::string naming_of(const ComponentLayout& layout) {
+  if (layout.is_llama) return "llama.cpp";
+  if (layout.component != "vae") return "-";
+  return layout.is_compvis_vae ? "CompVis" : "diffusers";
+}
+
+// Scales and markers beside weights are no parameters.
+Out file_component_out(const Tensors& file, const ComponentNames& names,
+                       const ComponentLayout& layout) {
+  std::set<std::string> stored;  // a fused one is the source of several
+  for (const TensorSource& source : names.tensors) stored.insert(source.stored);
   std::vector<StoredTensor> tensors;
   std::int64_t parameters = 0;
-  const ComponentNames names = canonical_names(file.names, layout);
-  for (const std::string& name : names.used) {
-    tensors.push_back(file.tensors.at(name));
+  for (const std::string& name : stored) {
+    tensors.push_back(file.at(name));
     parameters += tensors.back().shape.numel();
   }
   return {{"prefix", printable(layout.prefix)},
-          {"naming", layout.component != "vae" ? "-"
-                     : layout.is_compvis_vae   ? "CompVis"
-                                               : "diffusers"},
+          {"naming", naming_of(layout)},
           {"parameters", parameters},
           {"dtypes", dtypes_of(tensors)}};
 }
 
-bool is_adapter(const FileTensors& file) {
-  return std::any_of(file.names.begin(), file.names.end(),
+bool is_adapter(const std::set<std::string>& names) {
+  return std::any_of(names.begin(), names.end(),
                      [](const std::string& name) { return parse_adapter_key(name).has_value(); });
 }
 
@@ -159,33 +164,30 @@ Out file_out(const fs::path& path) {
   Out out{{"path", path.string()}, {"kind", ""}};
   std::error_code error;
   out["bytes"] = fs::file_size(path, error);
-  if (kind_of_other_file(path) == "a GGUF file") {
-    out["kind"] = "GGUF";
-    return out;
-  }
-  const FileTensors file = tensors_in(path);
-  const auto layouts = find_components(file.names, path.string());
-  std::set<std::string> used;
+  const CheckpointFile opened = CheckpointFile::open(path);
+  const Tensors file = tensors_in(opened);
+  std::set<std::string> names, used;
+  for (const auto& [name, tensor] : file) names.insert(name);
+  const auto layouts = find_components(names, path.string());
   for (const ComponentLayout& layout : layouts) {
-    out["components"][layout.component] = file_component_out(file, layout);
-    used.merge(canonical_names(file.names, layout).used);
+    ComponentNames found = canonical_names(names, layout);
+    out["components"][layout.component] = file_component_out(file, found, layout);
+    used.merge(found.used);
   }
   out["kind"] = layouts.empty()      ? kind_of_other_file(path)
                 : layouts.size() > 1 ? "checkpoint of several components"
                                      : layouts.front().component + " checkpoint";
-  if (layouts.empty() && is_adapter(file)) {
+  if (layouts.empty() && is_adapter(names)) {
     out["kind"] = "adapter";
     out["adapter"] = adapter_out(path);
   }
-  std::vector<StoredTensor> all, other;
-  for (const auto& [name, tensor] : file.tensors) {
-    all.push_back(tensor);
-    if (!used.contains(name)) other.push_back(tensor);
-  }
+  out["format"] = opened.is_gguf() ? "GGUF" : "safetensors";
+  std::vector<StoredTensor> all;
+  for (const auto& [name, tensor] : file) all.push_back(tensor);
   out["tensors"] = all.size();
   out["dtypes"] = dtypes_of(all);
-  out["other_tensors"] = other.size();
-  for (const auto& [key, value] : file.metadata) {
+  out["other_tensors"] = all.size() - used.size();
+  for (const auto& [key, value] : opened.metadata()) {
     out["metadata"][printable(key)] = printable(value);
   }
   return out;

@@ -138,13 +138,15 @@ class Reader {
 
   std::string read_value(std::uint32_t type) {
     const ValueType& known = value_type(type);
+    check(!is_alignment_ || known.name == "u32", where_, ": ", kAlignmentKey, " is ", known.name,
+          ", expected u32");
     if (type == static_cast<std::uint32_t>(Value::kArray)) return read_array();
     if (type == static_cast<std::uint32_t>(Value::kText)) {
       return std::string(text(": its text", left()).substr(0, kMaxKeptBytes));
     }
     const std::size_t begin = at_;
     std::string value = read_number(type);
-    if (is_alignment_) read_alignment(known, bytes_.subspan(begin), value);
+    if (is_alignment_) read_alignment(bytes_.subspan(begin), value);
     return value;
   }
 
@@ -169,9 +171,7 @@ class Reader {
     }
   }
 
-  void read_alignment(const ValueType& type, std::span<const std::byte> bytes,
-                      const std::string& text) {
-    check(type.name == "u32", where_, ": ", kAlignmentKey, " is ", type.name, ", expected u32");
+  void read_alignment(std::span<const std::byte> bytes, const std::string& text) {
     std::uint32_t value = 0;
     std::memcpy(&value, bytes.data(), sizeof value);
     check(std::has_single_bit(value) && 8 <= value && value <= kMaxAlignment, where_, ": ",
@@ -185,7 +185,6 @@ class Reader {
     const auto n = number<std::uint64_t>("");
     check(type != static_cast<std::uint32_t>(Value::kArray), where_, ": ", place_,
           " is an array of arrays, which no model needs");
-    check(!is_alignment_, where_, ": ", kAlignmentKey, " is an array, expected u32");
     const bool is_text = type == static_cast<std::uint32_t>(Value::kText);
     const std::uint64_t least = is_text ? sizeof(std::uint64_t) : element.bytes;
     const std::uint64_t most = is_text ? std::min(kMaxTexts, left() / least) : left() / least;

@@ -103,6 +103,16 @@ StoredMlx stored_mlx(const TensorSource& source, PartOf&& part_of, const Checkpo
   return stored;
 }
 
+// Throws Error for blocks that have a meaning of their own beside them, and for those of an unusual
+// shape that would be large as numbers.
+void check_blocks(const Shape& shape, const TensorSource& source, const std::string& where) {
+  constexpr std::int64_t kMostNumbers = std::int64_t{1} << 26;
+  check(source.scale.empty() && source.marker.empty(), where, ": ", printable(source.stored),
+        " is in blocks with scales and has a tensor of scales beside it, expected one of both");
+  check(shape.rank() == 2 || (source.parts == 1 && shape.numel() <= kMostNumbers), where, ": ",
+        printable(source.stored), " is ", shape, " in blocks, expected a matrix");
+}
+
 struct Found {
   CheckpointFile::Entry entry;
   Tensor tensor;  // as CheckpointFile gives it
@@ -160,9 +170,10 @@ class Loader {
     }
   }
 
-  // A matrix stays as it is; of other shapes are none but small tensors.
+  // A matrix stays as it is.
   void add_blocks(const TensorSource& source) {
     const auto& [entry, tensor, file] = stored_.at(source.stored);
+    check_blocks(entry.shape, source, c_.where);
     const auto& format = block_format(entry.format, source.stored, c_.where);
     if (entry.shape.rank() == 2) {
       const Shape shape = zimage::part_of(entry.shape, source, c_.where);
@@ -171,8 +182,7 @@ class Loader {
     } else {
       const Shape shape{tensor.dim(0), entry.shape[-1]};
       const Tensor values = ops::decoded(*ops::block_rows(tensor, shape, format), Dtype::kF32);
-      const Tensor part = zimage::part_of(values.reshape(entry.shape), source, c_.where);
-      weights_.add(source.name, part.reshape(with_two_axes(source.name, part.shape())), file);
+      weights_.add(source.name, values.reshape(with_two_axes(source.name, entry.shape)), file);
     }
   }
 
@@ -235,6 +245,7 @@ class HeaderReader {
 
   void as_blocks(StoredTensor& tensor, const TensorSource& source) const {
     (void)block_format(tensor.format, source.stored, c_.where);
+    check_blocks(tensor.shape, source, c_.where);
     if (tensor.shape.rank() == 2) return;
     tensor.format = "";  // becomes a copy in f32
     tensor.dtype = Dtype::kF32;

@@ -177,7 +177,7 @@ Out file_out(const fs::path& path) {
   out["kind"] = layouts.empty()      ? kind_of_other_file(path)
                 : layouts.size() > 1 ? "checkpoint of several components"
                                      : layouts.front().component + " checkpoint";
-  if (layouts.empty() && is_adapter(names)) {
+  if (layouts.empty() && !opened.is_gguf() && is_adapter(names)) {
     out["kind"] = "adapter";
     out["adapter"] = adapter_out(path);
   }

@@ -29,12 +29,12 @@ struct Arguments {
 };
 
 void add_flags(CLI::App& app, Arguments& a) {
-  app.add_option(
-         "WHAT", a.what,
-         "peaks, operations, convolutions, block, forward, text, vae: what is timed; or error, "
-         "alone: how far eight bits are from f32, in products or with --model in a forward")
-      ->check(CLI::IsMember(
-          {"peaks", "operations", "convolutions", "block", "forward", "text", "vae", "error"}))
+  app.add_option("WHAT", a.what,
+                 "peaks, operations, formats, convolutions, block, forward, text, vae: what is "
+                 "timed; or error, "
+                 "alone: how far eight bits are from f32, in products or with --model in a forward")
+      ->check(CLI::IsMember({"peaks", "operations", "formats", "convolutions", "block", "forward",
+                             "text", "vae", "error"}))
       ->capture_default_str();
   app.add_option(
       "-m,--model", a.model,
@@ -48,7 +48,7 @@ void add_flags(CLI::App& app, Arguments& a) {
                "give --make-model's transformer weights like trained ones")
       ->needs(make);
   app.add_option("--tokenizer", a.tokenizer, "snapshot that lends --make-model its tokenizer");
-  app.add_option("--tokens", a.tokens, "of the operations")->capture_default_str();
+  app.add_option("--tokens", a.tokens, "of the operations and formats")->capture_default_str();
   app.add_option("--size", a.sizes, "pixels per side")->capture_default_str();
   app.add_option("--dtype", a.dtype, "int8: the products of operations, block and forward")
       ->check(CLI::IsMember({"bf16", "int8"}))
@@ -92,6 +92,10 @@ void run_times(const Arguments& a) {
     }
     if (what == "operations") {
       for (const std::int64_t tokens : a.tokens) time_operations(tokens, compute, add);
+      continue;
+    }
+    if (what == "formats") {
+      for (const std::int64_t tokens : a.tokens) time_formats(tokens, limit, add);
       continue;
     }
     if (a.model.empty()) throw zimage::UsageError(what + ": expected --model FOLDER");

@@ -20,6 +20,10 @@ struct Compute {
 // Every operation of a transformer block, for `tokens` of picture and caption.
 void time_operations(std::int64_t tokens, Compute compute, const AddRow& add);
 
+// The products of a transformer block with weights in the formats of GGUF files, in pairs with the
+// same in bf16.
+void time_formats(std::int64_t tokens, Limit limit, const AddRow& add);
+
 // Convolutions and norms of the VAE decoder, for a picture of size x size pixels.
 void time_convolutions(int size, Limit limit, const AddRow& add);
 

@@ -1,3 +1,4 @@
+#include "block_quantizer.h"
 #include "core/check.h"
 #include "errors.h"
 #include "ops/elementwise.h"
@@ -51,10 +52,16 @@ void measure_product(std::string_view name, const Shape& x_shape, std::int64_t o
     const auto matrix = ops::quantize_int8(w, rotation);
     return relative_error(ops::linear(rounded, matrix, {}, Dtype::kF32), expected);
   };
-  add({str(name, " [", out, ", ", in, "], ", has_outliers ? "outliers" : "normal"),
-       {{"bf16", relative_error(ops::linear(rounded, w, {}, Dtype::kF32), expected)},
-        {"int8", in_eight_bits(1)},
-        {"int8, turned", in_eight_bits(ops::int8_rotation(in))}}});
+  ErrorRow row{str(name, " [", out, ", ", in, "], ", has_outliers ? "outliers" : "normal"),
+               {{"bf16", relative_error(ops::linear(rounded, w, {}, Dtype::kF32), expected)},
+                {"int8", in_eight_bits(1)},
+                {"int8, turned", in_eight_bits(ops::int8_rotation(in))}}};
+  for (const ops::BlockFormat& format : ops::block_formats()) {
+    const auto blocks = quantize_blocks(ops::cast(w, Dtype::kF32), format);
+    row.errors.emplace_back(
+        format.name, relative_error(ops::linear(rounded, *blocks, {}, Dtype::kF32), expected));
+  }
+  add(row);
 }
 
 }  // namespace

@@ -1,0 +1,74 @@
+// Products of weights in the formats of GGUF files, beside the same in bf16.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+
+#include "block_quantizer.h"
+#include "core/check.h"
+#include "measure.h"
+#include "ops/elementwise.h"
+#include "ops/linear.h"
+#include "random_values.h"
+
+namespace zimage::bench {
+namespace {
+
+Tensor normal(const Shape& shape, std::uint64_t seed) {
+  Tensor x = empty(shape);
+  fill_blocks(x.numel(), seed, [&](Random& random, std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      x.data<float>()[i] = static_cast<float>(random.normal());
+    }
+  });
+  return x;
+}
+
+double seconds_of(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Both in turn, so that what slows the machine down hits both.
+struct Pair {
+  double first, second;  // the fastest runs
+};
+Pair fastest_of(const std::function<void()>& first, const std::function<void()>& second) {
+  constexpr int kRuns = 5;
+  first();
+  second();
+  Pair pair{1e30, 1e30};
+  for (int i = 0; i < kRuns; ++i) {
+    pair.first = std::min(pair.first, seconds_of(first));
+    pair.second = std::min(pair.second, seconds_of(second));
+  }
+  return pair;
+}
+
+void time_shape(std::int64_t tokens, std::int64_t in, std::int64_t out, Limit limit,
+                const AddRow& add) {
+  const Tensor x = ops::cast(normal({tokens, in}, 1), Dtype::kBf16);
+  const Tensor weight = normal({out, in}, 2), dense = ops::cast(weight, Dtype::kBf16);
+  const double work = 2.0 * static_cast<double>(tokens * in * out);
+  for (const ops::BlockFormat& format : ops::block_formats()) {
+    const auto rows = quantize_blocks(weight, format);
+    const Pair time = fastest_of([&] { (void)ops::linear(x, *rows, {}, Dtype::kBf16); },
+                                 [&] { (void)ops::linear(x, dense, {}, Dtype::kBf16); });
+    char percent[16];
+    std::snprintf(percent, sizeof percent, "%.0f %%", 100 * time.second / time.first);
+    add({str(format.name, " [", tokens, ", ", in, "] x [", out, ", ", in, "]: ", percent,
+             " of bf16's rate"),
+         time.first, work, limit});
+  }
+}
+
+}  // namespace
+
+void time_formats(std::int64_t tokens, Limit limit, const AddRow& add) {
+  constexpr std::int64_t kDim = 3840, kFfn = 10240;
+  time_shape(tokens, kDim, kDim, limit, add);
+  time_shape(tokens, kDim, kFfn, limit, add);
+  time_shape(tokens, kFfn, kDim, limit, add);
+}
+
+}  // namespace zimage::bench

@@ -176,7 +176,9 @@ TEST(Gguf, RefusesAnAlignmentThatIsNone) {
   EXPECT_THAT(error_in_key("general.alignment", 10, bytes_of(std::uint64_t{32})),
               HasSubstr("general.alignment is u64, expected u32"));
   EXPECT_THAT(error_in_key("general.alignment", 9, bytes_of(4u) + bytes_of(std::uint64_t{0})),
-              HasSubstr("general.alignment is an array"));
+              HasSubstr("general.alignment is array, expected u32"));
+  EXPECT_THAT(error_in_key("general.alignment", 8, bytes_of(std::uint64_t{0})),
+              HasSubstr("general.alignment is text, expected u32"));
 }
 
 TEST(Gguf, RefusesShapesThatAreNone) {

@@ -122,6 +122,7 @@ TEST_F(QuantizeMlx, KeepsAllElseOfTheModel) {
   fs::create_directories(model_ / "assets/more");
   std::ofstream(model_ / "assets/more/a.png") << "picture";
   fs::create_directory_symlink(model_ / "assets/more", model_ / "assets/link");
+  fs::create_directory_symlink(".", model_ / "assets/circle");
   quantize();
   const std::string files = folder_text(result_);
   for (const char* name : {"README.md", "model_index.json", "assets/more/a.png",
@@ -205,7 +206,7 @@ TEST_F(QuantizeMlx, TakesAnEmptyFolderAndNoOther) {
   EXPECT_TRUE(fs::exists(result_ / "quantization.json"));
   EXPECT_THAT(error(), HasSubstr("exists; expected a new or an empty folder"));
   EXPECT_THAT(error_of([&] { quantize_mlx(model_.string(), model_ / "vae/new", {}); }),
-              HasSubstr("lies inside the model"));
+              HasSubstr("lies inside the source"));
   EXPECT_THAT(error_of([&] { quantize_mlx(model_.string(), "", {}); }), HasSubstr("--output"));
 }
 

@@ -43,6 +43,7 @@ class MlxFlags {
   }
   MlxOptions options(ProgressDisplay& display) const {
     MlxOptions options = options_;
+    if (options.mode == "mxfp4" && app_.count("--bits") == 0) options.bits = 4;  // it has no other
     options.on_progress = [&display](int done, int tensors) {
       if (is_interrupted()) throw Cancelled("cancelled");
       display.show("quantising", done, tensors);

@@ -31,6 +31,18 @@ void check_is_free(const fs::path& path) {
         " exists; expected a new or an empty folder");
 }
 
+// An empty folder that is there can be replaced: not a place where a disk is mounted, which would
+// show only when everything is written.
+void check_is_replaceable(const fs::path& path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) return;
+  const fs::path aside = path.parent_path() / temporary_name();
+  check(std::rename(path.c_str(), aside.c_str()) == 0, shown(path),
+        ": cannot be replaced: ", error_text(errno), "; name a new folder, perhaps inside it");
+  check(std::rename(aside.c_str(), path.c_str()) == 0, shown(aside), ": cannot be renamed to ",
+        shown(path), ": ", error_text(errno));
+}
+
 fs::path make_temporary(const fs::path& folder, const fs::path& wanted) {
   constexpr int kAttempts = 100;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
@@ -91,6 +103,7 @@ void check_space(const fs::path& folder, std::uint64_t bytes, const fs::path& wa
 
 NewFolder::NewFolder(const fs::path& path) : path_(named(path)), parents_(path_.parent_path()) {
   check_is_free(path_);
+  check_is_replaceable(path_);
   temporary_ = make_temporary(path_.parent_path(), path_);
 }
 

@@ -122,8 +122,8 @@ void WeightMap::add_rows(const std::string& name, std::shared_ptr<const ops::Wei
   add(name, Entry{.file = file, .rows = std::move(rows)});
 }
 
-void WeightMap::add(const std::string& name, Entry entry) {
-  const auto [it, is_new] = entries_.try_emplace(name, std::move(entry));
+void WeightMap::add(const std::string& name, const Entry& entry) {
+  const auto [it, is_new] = entries_.try_emplace(name, entry);
   check(is_new, where_, ": tensor ", printable(name), " is in ", printable(entry.file),
         " and again in ", printable(it->second.file), "; a checkpoint holds each name once");
 }

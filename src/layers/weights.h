@@ -133,7 +133,7 @@ class WeightMap {
   // The file that the tensor is a view of, or null.
   const MappedFile* file_of(const Tensor& tensor) const;
   void release_pages(const Entry& entry) const;
-  void add(const std::string& name, Entry entry);
+  void add(const std::string& name, const Entry& entry);
   // Notes that it was taken.
   const Entry& entry(const std::string& name, const Shape& shape) const;
   // Notes what is wrong with the tensor; zeros that take no memory.

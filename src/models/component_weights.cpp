@@ -25,20 +25,42 @@ struct Checkpoint {
   const std::vector<fs::path>& files;
   std::string component;
   std::string where;  // for messages
-  std::optional<MlxManifest> manifest;
+  std::vector<fs::path>
+      manifest_folders;  // where one may be that tells of weights in MLX's formats
+  std::string_view manifest_name;
+};
+
+// Read once the first such weight asks for it.
+class Manifest {
+ public:
+  explicit Manifest(const Checkpoint& c) : c_(c) {}
+  const std::optional<MlxManifest>& operator()() const {
+    if (!manifest_) manifest_ = MlxManifest::find(c_.manifest_folders, c_.manifest_name);
+    return *manifest_;
+  }
+
+ private:
+  const Checkpoint& c_;
+  mutable std::optional<std::optional<MlxManifest>> manifest_;
 };
 
 Checkpoint checkpoint_of(const Snapshot& snapshot, const std::string& component) {
   const auto& files = snapshot.weight_files(component);
   const fs::path folder = files.front().parent_path();
-  return {files, component,
-          (folder == snapshot.root() / component ? folder : files.front()).string(),
-          MlxManifest::find({folder, folder.parent_path()}, kMlxManifest)};
+  const bool is_of_snapshot = folder == snapshot.root() / component;
+  return {files,
+          component,
+          (is_of_snapshot ? folder : files.front()).string(),
+          {folder, folder.parent_path()},
+          kMlxManifest};
 }
 
 Checkpoint control_checkpoint(const std::vector<fs::path>& files, const fs::path& folder) {
-  return {files, std::string(kControl), (files.size() == 1 ? files.front() : folder).string(),
-          MlxManifest::find({folder}, kMlxControlManifest)};
+  return {files,
+          std::string(kControl),
+          (files.size() == 1 ? files.front() : folder).string(),
+          {folder},
+          kMlxControlManifest};
 }
 
 // Canonical names of what is in a checkpoint.
@@ -198,10 +220,11 @@ class Loader {
     const StoredMlx stored = stored_mlx(
         source, [&](const std::string& name) { return header(tensor_of(name)); }, c_);
     return ops::mlx_rows({part_of(source.stored, source), part_of(source.scale, source),
-                          part_of(source.bias, source), mlx_format(stored, c_.manifest)});
+                          part_of(source.bias, source), mlx_format(stored, manifest_())});
   }
 
   const Checkpoint& c_;
+  const Manifest manifest_{c_};
   WeightMap weights_;
   std::map<std::string, Found> stored_;
 };
@@ -263,13 +286,14 @@ class HeaderReader {
           return ops::MlxHeader::Part{part.shape, part.dtype};
         },
         c_);
-    const ops::MlxFormat format = mlx_format(stored, c_.manifest);
+    const ops::MlxFormat format = mlx_format(stored, manifest_());
     tensor.shape = shape_of(stored.header, format);
     tensor.format = name_of(format);
     tensor.bytes = bytes / static_cast<std::uint64_t>(source.parts);
   }
 
   const Checkpoint& c_;
+  const Manifest manifest_{c_};
   std::map<std::string, StoredTensor> stored_;
 };
 

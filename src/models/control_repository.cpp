@@ -48,8 +48,14 @@ hub::Patterns patterns_of(const std::vector<std::string>& names, const ModelOpti
   const std::string variant = normalized_variant(options.weights_variant);
   const std::string file = choose_control_file(names, options.control_file, variant, where, flags);
   hub::Patterns patterns{std::string(kMlxControlManifest)};
-  patterns.push_back(file.empty() ? std::string(kControlConfig) : file);
-  if (!file.empty()) return patterns;
+  // A file in MLX's formats needs the manifest and the configuration beside it.
+  if (file.empty() || has(names, kMlxControlManifest)) {
+    patterns.emplace_back(kControlConfig);
+  }
+  if (!file.empty()) {
+    patterns.push_back(file);
+    return patterns;
+  }
   for (const std::string& name : names) {
     if (is_of_diffusers(name, variant)) patterns.push_back(name);
   }

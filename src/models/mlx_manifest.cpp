@@ -65,7 +65,7 @@ MlxManifest MlxManifest::from_json(const Json& json) {
   return manifest;
 }
 
-std::optional<MlxManifest> MlxManifest::find(std::initializer_list<fs::path> folders,
+std::optional<MlxManifest> MlxManifest::find(const std::vector<fs::path>& folders,
                                              std::string_view name) {
   for (const fs::path& folder : folders) {
     std::error_code error;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "io/json.h"
 #include "ops/mlx.h"
@@ -22,7 +23,7 @@ class MlxManifest {
   // Throws Error naming the key.
   static MlxManifest from_json(const Json& json);
   // The manifest of that name in one of the folders, the first that has one.
-  static std::optional<MlxManifest> find(std::initializer_list<std::filesystem::path> folders,
+  static std::optional<MlxManifest> find(const std::vector<std::filesystem::path>& folders,
                                          std::string_view name);
 
   const std::string& where() const { return where_; }

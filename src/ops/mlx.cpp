@@ -79,6 +79,8 @@ bool fits(const MlxHeader& h, const MlxFormat& format) {
                             ? scale == Dtype::kF32 || scale == Dtype::kBf16 || scale == Dtype::kF16
                             : scale == Dtype::kU8;
   if (h.words.dtype != Dtype::kU32 || h.words.shape.rank() != 2 || !is_dtype) return false;
+  constexpr std::int64_t kMostWords = std::int64_t{1} << 40;  // of a row
+  if (h.words.shape[0] == 0 || h.words.shape[1] > kMostWords) return false;
   const Shape shape = shape_of(h, format);
   return shape[1] > 0 && shape[1] % format.group_size == 0 &&
          h.scales.shape == Shape{shape[0], shape[1] / format.group_size} &&

@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "io/file.h"
 #include "io/printable.h"
+#include "ops/elementwise.h"
 
 namespace zimage {
 namespace {
@@ -168,7 +169,11 @@ void MlxWriter::write_index(const fs::path& path) const {
 Tensor MlxWriter::tensor_of(const Part& part) {
   const Shape& shape = *weights_.shape_of(part.source);
   if (part.kind == Part::Kind::kPlain) {
-    return WeightScope(weights_, Dtype::kF32).stored(part.source, shape);
+    const Tensor values = WeightScope(weights_, Dtype::kF32).stored(part.source, shape);
+    const bool can_tell = values.dtype() == Dtype::kF32 || values.dtype() == Dtype::kBf16;
+    check(!can_tell || ops::all_finite(values), weights_.where(), ": ", printable(part.source),
+          " holds values that are not finite");
+    return values;
   }
   quantize(part.source);
   switch (part.kind) {
@@ -186,7 +191,7 @@ void MlxWriter::quantize(const std::string& name) {
   const std::int64_t groups = current_.scales.dim(1);
   for (std::int64_t i = 0; i < current_.scales.numel(); ++i) {
     check(is_finite(current_.scales, i), weights_.where(), ": row ", i / groups, " of ",
-          printable(name), " holds values that are not finite");
+          printable(name), " holds values that are not finite, or too far apart for f32");
   }
 }
 

@@ -46,8 +46,16 @@ ops::MlxFormat format_of(const MlxOptions& options) {
   return format;
 }
 
+bool is_inside(const fs::path& path, const fs::path& folder) {
+  const fs::path relative =
+      fs::weakly_canonical(path).lexically_relative(fs::weakly_canonical(folder));
+  return !relative.empty() && *relative.begin() != "..";
+}
+
 // Files that are copied, from and to below the new folder.
 struct Copies {
+  static constexpr int kMostFolders = 16;  // below each other: links may lead in wider circles
+
   std::vector<std::pair<fs::path, fs::path>> files;
 
   void add_file(const fs::path& from, const fs::path& to) {
@@ -59,6 +67,9 @@ struct Copies {
     fs::recursive_directory_iterator it(root / name,
                                         fs::directory_options::follow_directory_symlink, error);
     for (; !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
+      const bool is_circle = it->is_symlink(error) && it->is_directory(error) &&
+                             is_inside(it->path().parent_path(), it->path());
+      if (is_circle || it.depth() == kMostFolders) it.disable_recursion_pending();
       add_file(it->path(), it->path().lexically_relative(root));
     }
     check(!error || error == std::errc::no_such_file_or_directory, shown(root / name),
@@ -128,12 +139,6 @@ void write_json(const fs::path& path, const json& value) {
   write_file(path, std::as_bytes(std::span(text)));
 }
 
-bool is_inside(const fs::path& path, const fs::path& folder) {
-  const fs::path relative =
-      fs::weakly_canonical(path).lexically_relative(fs::weakly_canonical(folder));
-  return !relative.empty() && *relative.begin() != "..";
-}
-
 // Counts tensors over several writers.
 class Progress {
  public:
@@ -163,10 +168,11 @@ void check_vae(const Snapshot& snapshot) {
   }
 }
 
+// root: the folder of the source, where it is one.
 void check_output(const fs::path& output, const fs::path& root) {
   check_usage(!output.empty(), "--output: no text; expected a new folder");
-  check_usage(!is_inside(output, root), "--output ", shown(output), " lies inside the model ",
-              shown(root), "; expected a folder of its own");
+  check_usage(root.empty() || !is_inside(output, root), "--output ", shown(output),
+              " lies inside the source ", shown(root), "; expected a folder of its own");
 }
 
 // Of a hub model: its id and the revision or, without one, the commit.
@@ -248,7 +254,7 @@ void quantize_control_mlx(const std::string& control, const std::string& file,
   how.controlnet = control;
   how.control_file = file;
   const ControlFiles files = resolve_control(how, {.network = "--input", .file = "--file"});
-  check_usage(!output.empty(), "--output: no text; expected a new folder");
+  check_output(output, fs::is_directory(control) ? fs::path(control) : fs::path());
   const WeightMap weights = load_control(files);
   check_not_quantized(weights);
   for (const char* list : {"control_layers.", "control_noise_refiner."}) {

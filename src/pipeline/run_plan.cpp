@@ -81,44 +81,57 @@ std::vector<std::filesystem::path> files_of(const std::string& stage, const Load
 // How often a stage goes through its weights.
 int count_passes(const StageMemory& stage, const LoadedModel& model,
                  const GenerateOptions& options) {
-  const int prompts = options.guidance_scale > 0 ? 2 : 1;
-  if (stage.stage == "text encoder") return prompts;
+  if (stage.stage == "text encoder") return options.guidance_scale > 0 ? 2 : 1;
   if (stage.stage != "transformer") return 1;
-  return options.num_images * count_updates(model.sigmas(options)) * prompts / stage.prompts;
+  return options.num_images * (stage.prompts == 1 ? count_forwards(model, options)
+                                                  : count_updates(model.sigmas(options)));
 }
 
-// Weights come from the disk once, and again at each pass those that neither the program nor the
-// system has room for. Reading is hardly hidden behind the work: a product waits for its weights.
+// Weights come from the disk once, and again those that neither the program nor the system has room
+// for: at each pass layers that do not stay, for each picture what is loaded anew. Reading is
+// hardly hidden behind the work: a product waits for its weights.
 class Reading {
  public:
-  Reading(const LoadedModel& model, const GenerateOptions& options, std::uint64_t available)
-      : model_(model), options_(options), available_(available) {}
+  Reading(const LoadedModel& model, const GenerateOptions& options, const MemoryPlan& memory,
+          std::uint64_t available)
+      : model_(model), options_(options), memory_(memory), available_(available) {}
 
   double seconds(const StageMemory& stage) {
     const auto files = files_of(stage.stage, model_);
-    std::uint64_t all = 0, cold = 0;
+    std::uint64_t all = 0, bytes = 0;
     for (const auto& file : files) {
       all += std::filesystem::file_size(file);
-      cold += uncached_bytes(file);
+      bytes += uncached_bytes(file);
     }
-    const bool stays_cached = all <= available_;
-    const auto again = static_cast<double>(count_passes(stage, model_, options_) - 1);
-    const double bytes = static_cast<double>(cold) +
-                         (stays_cached ? 0 : again * static_cast<double>(stage.read_bytes));
-    return bytes == 0 ? 0 : bytes / rate(files);
+    const auto passes = static_cast<std::uint64_t>(count_passes(stage, model_, options_));
+    if (!has_room(stage, stage.read_bytes)) bytes += (passes - 1) * stage.read_bytes;
+    const bool is_loaded_anew = stage.stage == "transformer" && !memory_.keeps_transformer &&
+                                !has_room(memory_.of("vae decoder"), all);
+    if (is_loaded_anew) {
+      const auto pictures = static_cast<std::uint64_t>(options_.num_images);
+      bytes += (pictures - 1) * (all - std::min(all, stage.read_bytes));
+    }
+    return bytes == 0 ? 0 : static_cast<double>(bytes) / rate(files);
   }
 
  private:
-  // Measured when it is needed; of a disk that does not tell, infinite.
+  // In the system's cache beside the stage.
+  bool has_room(const StageMemory& stage, std::uint64_t bytes) const {
+    return stage.bytes() <= available_ && bytes <= available_ - stage.bytes();
+  }
+
+  // The last one measured for files that do not tell; infinite where none did.
   double rate(const std::vector<std::filesystem::path>& files) {
-    if (rate_ < 0) rate_ = measure_read_rate(files);
-    return rate_ > 0 ? rate_ : std::numeric_limits<double>::infinity();
+    const double now = measure_read_rate(files);
+    if (now > 0) rate_ = now;
+    return rate_;
   }
 
   const LoadedModel& model_;
   const GenerateOptions& options_;
+  const MemoryPlan& memory_;
   std::uint64_t available_;
-  double rate_ = -1;  // not measured yet
+  double rate_ = std::numeric_limits<double>::infinity();
 };
 
 }  // namespace
@@ -132,7 +145,7 @@ RunPlan plan_run(const LoadedModel& model, const GenerateOptions& options) {
   set_num_threads(model.threads);
   const Speed speed = measure_speed(model.transformer, model.vae, model.compute, model.int8.is_on);
   const double share = model.int8.is_on ? int8_share(model) : 0;
-  Reading reading(model, options, plan.available_bytes);
+  Reading reading(model, options, memory, plan.available_bytes);
   for (const StageMemory& stage : memory.stages) {
     const Cost cost = cost_of(stage.stage, model, options);
     const double read = reading.seconds(stage);

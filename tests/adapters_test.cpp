@@ -205,6 +205,34 @@ TEST(AdaptedWeight, IsTheProductWithTheChangedWeightInAnyFormat) {
   }
 }
 
+// Of factors whose shapes would make more numbers between them than the decoded matrix has.
+TEST(WeightDelta, DecodesWhatIsNoSmallProduct) {
+  const Tensor x = normal({kRows, kIn}, 20);
+  const Tensor left = normal({1, kIn}, 1), right = normal({kOut, 1}, 2);
+  const Tensor down = normal({50, kIn}, 3), up = normal({kOut, 50}, 4);
+  const Tensor wide = normal({50, 1}, 5), high = normal({kOut, 50}, 6);
+  const std::vector<Kind> large{
+      {"kronecker", kronecker_delta(left, dense_delta(right)),
+       kronecker(left, doubles(right), kOut, 1)},
+      {"factorised kronecker", kronecker_delta(left, low_rank_delta(wide, high)),
+       kronecker(left, times(high, wide), kOut, 1)},
+      {"low rank", low_rank_delta(down, up), times(up, down)}};
+  for (const Kind& kind : large) {
+    SCOPED_TRACE(kind.name);
+    EXPECT_FALSE(kind.delta->is_small());
+    EXPECT_LE(relative_error(kind.delta->product(x), product_f64(x, kind.matrix)), 2e-6);
+    for (const Base& base : bases()) {
+      const ModuleAdapter a{.delta = kind.delta, .factor = 0.5f, .scale = 0.8f};
+      const WeightMatrix weight = adapted(base.weight, {a}, {kOut, kIn}, Dtype::kF32, "w");
+      EXPECT_LE(relative_error(weight.product(x, {}, Dtype::kF32),
+                               product_f64(x, adapted_f64(base.matrix, kind.matrix, a))),
+                base.is_int8 ? kInt8Tolerance : 2e-6)
+          << base.name;
+    }
+  }
+  EXPECT_TRUE(kronecker_delta(normal({4, 3}, 5), dense_delta(normal({9, 8}, 6)))->is_small());
+}
+
 TEST(AdaptedWeight, MergedIsTheChangedWeight) {
   for (const Base& base : bases()) {
     for (const Kind& kind : kinds()) {

@@ -45,16 +45,26 @@ void AdapterSet::release_pages() const {
 }
 
 void AdapterSet::release_pages(const std::string& module) const {
-  const std::less_equal<> before;
+  for (const ModuleAdapter& adapter : of(module)) {
+    for (const Tensor& tensor : adapter.tensors()) release_pages(tensor);
+  }
+}
+
+void AdapterSet::release_converted(const std::string& module, Dtype compute) const {
   for (const ModuleAdapter& adapter : of(module)) {
     for (const Tensor& tensor : adapter.tensors()) {
-      for (const auto& file : files_) {
-        const auto bytes = file->bytes();
-        const bool is_inside = before(bytes.data(), tensor.raw()) &&
-                               before(tensor.raw() + tensor.bytes(), bytes.data() + bytes.size());
-        if (is_inside) file->release_pages({tensor.raw(), tensor.bytes()});
-      }
+      if (tensor.dtype() != compute) release_pages(tensor);
     }
+  }
+}
+
+void AdapterSet::release_pages(const Tensor& tensor) const {
+  const std::less_equal<> before;
+  for (const auto& file : files_) {
+    const auto bytes = file->bytes();
+    const bool is_inside = before(bytes.data(), tensor.raw()) &&
+                           before(tensor.raw() + tensor.bytes(), bytes.data() + bytes.size());
+    if (is_inside) file->release_pages({tensor.raw(), tensor.bytes()});
   }
 }
 

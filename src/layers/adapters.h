@@ -53,9 +53,13 @@ class AdapterSet {
 
   void release_pages() const;
   void release_pages(const std::string& module) const;
+  // Of the module's tensors that compute in another dtype, from copies.
+  void release_converted(const std::string& module, Dtype compute) const;
   void check_intact() const;  // throws Error once a file was changed under us
 
  private:
+  void release_pages(const Tensor& tensor) const;
+
   bool is_merged_;
   std::map<std::string, std::vector<ModuleAdapter>> modules_;
   std::vector<std::shared_ptr<const MappedFile>> files_;

@@ -77,7 +77,7 @@ class LowRank : public WeightDelta {
 
   const Shape& shape() const override { return shape_; }
   std::vector<Tensor> tensors() const override { return {down_, up_}; }
-  bool is_small() const override { return true; }
+  bool is_small() const override { return down_.dim(0) <= std::max(shape_[0], shape_[1]); }
   WeightDeltaPtr prepared(Dtype dtype) const override {
     return low_rank_delta(ops::cast(down_, dtype), ops::cast(up_, dtype));
   }
@@ -89,6 +89,7 @@ class LowRank : public WeightDelta {
     decode_low_rank(down_, up_, row, channel, n, values);
   }
   Tensor product(const Tensor& x) const override {
+    if (!is_small()) return WeightDelta::product(x);
     return ops::linear(ops::linear(x, down_, {}, x.dtype()), up_, {}, Dtype::kF32);
   }
   Tensor block(std::int64_t begin, std::int64_t end) const override {
@@ -113,7 +114,10 @@ class Kronecker : public WeightDelta {
     all.push_back(left_);
     return all;
   }
-  bool is_small() const override { return true; }
+  // Between the factors there are b * c numbers for each row of x.
+  bool is_small() const override {
+    return left_.dim(1) * right_->shape()[0] <= std::max(shape_[0], shape_[1]);
+  }
   WeightDeltaPtr prepared(Dtype dtype) const override {
     return kronecker_delta(ops::cast(left_, dtype), right_->prepared(dtype));
   }
@@ -131,10 +135,13 @@ class Kronecker : public WeightDelta {
     }
   }
   Tensor product(const Tensor& x) const override {
+    if (!is_small()) return WeightDelta::product(x);
     const std::int64_t rows = x.dim(0), a = left_.dim(0), b = left_.dim(1);
     const std::int64_t c = right_->shape()[0], d = right_->shape()[1];
-    const Tensor inner = ops::cast(right_->product(x.reshape({rows * b, d})), x.dtype());
-    const Tensor turned = transposed(inner.reshape({rows, b, c})).reshape({rows * c, b});
+    const auto inner = [&] {
+      return ops::cast(right_->product(x.reshape({rows * b, d})), x.dtype());
+    };
+    const Tensor turned = transposed(inner().reshape({rows, b, c})).reshape({rows * c, b});
     const Tensor outer = ops::linear(turned, left_, {}, Dtype::kF32);
     return transposed(outer.reshape({rows, c, a})).reshape({rows, a * c});
   }

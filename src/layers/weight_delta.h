@@ -24,7 +24,8 @@ class WeightDelta : public ops::WeightRows {
   // Its rows [begin, end), a matrix [end - begin, in].
   virtual WeightDeltaPtr rows(std::int64_t begin, std::int64_t end) const = 0;
 
-  // Whether product() is little work beside that of the weight itself.
+  // Whether product() is little work beside that of the weight itself, and needs no more numbers
+  // between its factors than x or the result has. Where not, product() decodes the matrix.
   virtual bool is_small() const { return false; }
   // x * delta^T, [rows, out] f32, with sums in f32. x: [rows, in] of the dtype it is prepared for;
   // what lies between the factors is of that dtype, too.

@@ -326,8 +326,10 @@ WeightMatrix WeightScope::product_weight(std::string_view name, const Shape& sha
   const auto& adapters = map_->adapters_of(full_name);
   if (adapters.empty()) return plain_weight(full_name, shape);
   if (map_->adapters_->merges(module_of(full_name))) return merged_weight(full_name, shape);
-  return adapted(plain_weight(full_name, shape), adapters, shape, compute_,
-                 str(map_->where(), ": ", full_name));
+  WeightMatrix result = adapted(plain_weight(full_name, shape), adapters, shape, compute_,
+                                str(map_->where(), ": ", full_name));
+  map_->adapters_->release_converted(module_of(full_name), compute_);
+  return result;
 }
 
 WeightMatrix WeightScope::plain_weight(const std::string& name, const Shape& shape) const {

@@ -144,7 +144,20 @@ TEST_F(AdapterFiles, RefuseWhatDoesNotFitInOneLine) {
         {q + ".lokr_w2", ones({12, 12})},
         {q + ".lokr_t2", ones({1})}},
        "belongs to convolutions"},
+      {{{q + ".lokr_w1_a", ones({96, 1})},
+        {q + ".lokr_w1_b", ones({1, 1000})},
+        {q + ".lokr_w2", ones({1, 1})}},
+       "lokr_w1_a and lokr_w1_b make [96, 1000], expected at most 65536"},
       {{{q + ".alpha", ones({1})}}, "has alpha alone"},
+      {{{a, down}, {b, up}, {q + ".diff", ones({96, 96})}},
+       "has lora_A and lora_B and diff; diff has no meaning beside the others"},
+      {{{a, down}, {b, up}, {q + ".hada_w1_a", ones({96, 1})}}, "hada_w1_a has no meaning beside"},
+      {{{q + ".lokr_w1", ones({8, 8})},
+        {q + ".lokr_w1_a", ones({8, 1})},
+        {q + ".lokr_w2", ones({12, 12})}},
+       "lokr_w1_a has no meaning beside the others, expected parts of one LoKr"},
+      {{{a, down}, {b, up}, {q + ".lora_B.bias", ones({96})}, {q + ".diff_b", ones({96})}},
+       "lora_B.bias has no meaning beside"},
       {{{a, zeros({4, 96}, Dtype::kI8)}, {b, up}}, "lora_A is I8, expected floating-point"},
       {{{a, down}, {b, up}, {q + ".dora_scale", ones({5})}}, "a magnitude of [5]"},
       {{{"transformer_blocks.0.attn.to_q.lora_A.weight", down},
@@ -183,6 +196,30 @@ TEST_F(AdapterFiles, TakeAlphaFromTheConfigurationWhereTheFileHasNone) {
   EXPECT_EQ(factor(R"({"lora_alpha": 8, "r": 4})"), 2);
   EXPECT_EQ(factor(R"({"lora_alpha": 8, "use_rslora": true})"), 4);
   EXPECT_EQ(factor(R"({"lora_alpha": 8, "alpha_pattern": {"attention.to_q": 2}})"), 0.5f);
+  EXPECT_EQ(factor(R"({"alpha_pattern": {"0.attention.to_q": 8, "attention.to_q": 2,
+                                         "to_q": 4}})"),
+            2);
+}
+
+TEST_F(AdapterFiles, RefuseAMagnitudeWithoutAxes) {
+  const AdapterFile file = sort_adapter(
+      {{"q.lora_A", ones({1, 4})}, {"q.lora_B", ones({1, 1})}, {"q.dora_scale", ones(Shape())}}, {},
+      "a");
+  EXPECT_THAT(error_of([&] { return read_change(file.modules[0], {}, "a").kind; }),
+              HasSubstr("a magnitude of []"));
+}
+
+TEST_F(AdapterFiles, CheckTheScaleOfWholeLokrMatrices) {
+  const std::string q = "layers.0.attention.to_q";
+  const AdapterFile file =
+      sort_adapter({{q + ".lokr_w1", ones({8, 8})}, {q + ".lokr_w2", ones({12, 12})}}, {}, "a");
+  const auto read = [&](double alpha, double rank) {
+    const AdapterSettings settings{.alpha = alpha, .rank = rank, .is_peft_lokr = true};
+    return read_change(file.modules[0], settings, "a").adapter.factor;
+  };
+  EXPECT_EQ(read(8, 4), 2);
+  EXPECT_THAT(error_of([&] { return read(1e300, 1e-300); }), HasSubstr("alpha is 1e+300 at rank"));
+  EXPECT_THAT(error_of([&] { return read(1e30, 4); }), HasSubstr("expected at most 10000 times"));
 }
 
 TEST(AdapterNames, FollowEveryKnownStyle) {

@@ -1,6 +1,7 @@
 // The parts of a module of an adapter file put together.
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "core/check.h"
 #include "core/dtype_kind.h"
@@ -16,8 +17,10 @@ using Part = AdapterPart;
 // A module's share of alpha / rank beyond which the file is taken for damaged.
 constexpr double kLargestFactor = 1e4;
 
-// It is made whole; LyCORIS gives it the smaller sides, at most the roots of the weight's.
+// LyCORIS gives it the smaller sides, at most the roots of the weight's.
 constexpr std::int64_t kLargestFirstFactor = 2048;
+// Where it is a product of two, it is made whole: more numbers than the file holds.
+constexpr std::int64_t kMostNumbersMade = 1 << 16;
 
 // Without the axes of size one that convolutions of one pixel add.
 Tensor as_matrix(const Tensor& x) {
@@ -55,6 +58,7 @@ class ChangeReader {
     check(!change_.kind.empty(), where_, " has ", names(),
           " alone, which changes nothing; expected lora_A and lora_B, LoKr, LoHa or diff");
     read_magnitude();
+    refuse_leftovers();
     return std::move(change_);
   }
 
@@ -72,8 +76,17 @@ class ChangeReader {
     return text;
   }
 
+  void refuse_leftovers() const {
+    for (const auto& [part, tensor] : module_.parts) {
+      check(part == Part::kAlpha || read_.contains(part), where_, " has ", names(), "; ",
+            name_of(part), " has no meaning beside the others, expected parts of one ",
+            change_.kind);
+    }
+  }
+
   // The numbers of a part, checked.
-  Tensor numbers(Part part) const {
+  Tensor numbers(Part part) {
+    read_.insert(part);
     const auto it = module_.parts.find(part);
     check(it != module_.parts.end(), where_, " has ", names(), " without ", name_of(part),
           ", expected both");
@@ -85,7 +98,7 @@ class ChangeReader {
           " holds values that are not finite; the file is damaged");
     return x;
   }
-  Tensor matrix(Part part) const {
+  Tensor matrix(Part part) {
     const Tensor x = as_matrix(numbers(part));
     check(x.rank() == 2 && x.numel() > 0, where_, ".", name_of(part), " is ", x.shape(),
           ", expected a matrix of rank 1 or more");
@@ -100,7 +113,7 @@ class ChangeReader {
   }
 
   // "up" [n, rank] and "down" [rank, m].
-  std::pair<Tensor, Tensor> factors(Part up, Part down) const {
+  std::pair<Tensor, Tensor> factors(Part up, Part down) {
     Tensor u = matrix(up), d = matrix(down);
     check(u.dim(1) == d.dim(0), where_, ".", name_of(up), " is ", u.shape(), " and ", name_of(down),
           " is ", d.shape(), ", expected [n, rank] and [rank, m]");
@@ -119,19 +132,30 @@ class ChangeReader {
     return value;
   }
 
+  // That of the longest name which the module's ends with.
   std::optional<double> alpha_of_settings() const {
+    std::optional<double> alpha = settings_.alpha;
+    std::size_t longest = 0;
     for (const auto& [module, value] : settings_.alpha_of) {
-      if (module_.name == module || module_.name.ends_with("." + module)) return value;
+      const bool is_its = module_.name == module || module_.name.ends_with("." + module);
+      if (!is_its || module.size() < longest) continue;
+      alpha = value;
+      longest = module.size();
     }
-    return settings_.alpha;
+    return alpha;
   }
 
   float factor(std::int64_t rank) const {
     const auto value = alpha();
     if (!value) return 1;
     const double ranks = static_cast<double>(rank);
-    const double result = *value / (settings_.is_rank_stabilized ? std::sqrt(ranks) : ranks);
-    check(std::abs(result) <= kLargestFactor, where_, ": alpha is ", *value, " at rank ", rank,
+    return share(*value, ranks, settings_.is_rank_stabilized ? std::sqrt(ranks) : ranks);
+  }
+
+  // alpha / divisor, checked.
+  float share(double alpha, double rank, double divisor) const {
+    const double result = alpha / divisor;
+    check(std::abs(result) <= kLargestFactor, where_, ": alpha is ", alpha, " at rank ", rank,
           ", expected at most ", kLargestFactor, " times the rank");
     return static_cast<float>(result);
   }
@@ -166,12 +190,15 @@ class ChangeReader {
     if (rank_ > 0) {
       scale = factor(rank_);
     } else if (settings_.is_peft_lokr && settings_.alpha && settings_.rank.value_or(0) > 0) {
-      scale = static_cast<float>(*settings_.alpha / *settings_.rank);
+      scale = share(*settings_.alpha, *settings_.rank, *settings_.rank);
     }
     const Shape& size = left->shape();
     check(size[0] <= kLargestFirstFactor && size[1] <= kLargestFirstFactor, where_,
           ": the first factor of LoKr is ", size, ", expected at most ", kLargestFirstFactor,
           " rows and columns");
+    check(has(Part::kLokrW1) || size.numel() <= kMostNumbersMade, where_,
+          ": lokr_w1_a and lokr_w1_b make ", size, ", expected at most ", kMostNumbersMade,
+          " numbers");
     const Tensor whole = left->prepared(Dtype::kF32)->block(0, left->shape()[0]);
     set("LoKr", rank_, kronecker_delta(whole, right), scale);
   }
@@ -224,7 +251,7 @@ class ChangeReader {
           ", expected a magnitude beside a change of the weight");
     const Tensor x = numbers(Part::kMagnitude);
     const std::int64_t out = change_.shape[0], in = change_.shape[1];
-    const bool by_rows = x.numel() == out && (x.rank() == 1 || x.dim(0) == out);
+    const bool by_rows = x.numel() == out && (x.rank() == 1 || (x.rank() >= 2 && x.dim(0) == out));
     const bool by_columns = x.rank() == 2 && x.shape() == Shape{1, in};
     check(by_rows || by_columns, where_, ": a magnitude of ", x.shape(), " for a weight of ",
           change_.shape, ", expected [", out, "], [", out, ", 1] or [1, ", in, "]");
@@ -235,6 +262,7 @@ class ChangeReader {
   const AdapterModule& module_;
   const AdapterSettings& settings_;
   std::string where_;
+  std::set<Part> read_;
   std::int64_t rank_ = 0;
   AdapterChange change_;
 };

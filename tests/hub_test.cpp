@@ -120,6 +120,9 @@ TEST_F(HubTest, VariantPatternsAreThoseOfTheReference) {
   EXPECT_FALSE(hub::matches(fp16, "vae/model.safetensors"));
   EXPECT_TRUE(hub::matches(fp16, "vae/config.json"));
   EXPECT_TRUE(hub::matches(plain, "tokenizer/merges.txt"));
+  const hub::Patterns literal{hub::literal_pattern("a[1]*?\\.safetensors")};
+  EXPECT_TRUE(hub::matches(literal, "a[1]*?\\.safetensors"));
+  EXPECT_FALSE(hub::matches(literal, "a1xy.safetensors"));
   EXPECT_FALSE(hub::matches(plain, "assets/picture.png"));
 }
 

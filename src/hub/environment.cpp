@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <string_view>
 
 #include "core/check.h"
 #include "hub/hub.h"
@@ -116,6 +117,15 @@ Patterns model_patterns(const std::string& variant) {
 Patterns config_patterns() {
   return {"model_index.json", "transformer/config.json",         "text_encoder/config.json",
           "vae/config.json",  "scheduler/scheduler_config.json", "tokenizer/*"};
+}
+
+std::string literal_pattern(const std::string& path) {
+  std::string pattern;
+  for (const char c : path) {
+    if (std::string_view("*?[]\\").find(c) != std::string_view::npos) pattern += '\\';
+    pattern += c;
+  }
+  return pattern;
 }
 
 bool matches(const Patterns& patterns, const std::string& path) {

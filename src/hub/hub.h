@@ -34,6 +34,7 @@ struct Spec {
 using Patterns = std::vector<std::string>;
 Patterns model_patterns(const std::string& weights_variant);  // normalized variant or empty
 Patterns config_patterns();                                   // configurations and tokenizer alone
+std::string literal_pattern(const std::string& path);         // that matches this path alone
 bool matches(const Patterns& patterns, const std::string& path);
 
 struct File {

@@ -89,7 +89,7 @@ std::vector<std::string> names_of(const hub::Listing& listing) {
 
 hub::Patterns patterns_of(const std::string& file) {
   const fs::path config = fs::path(file).parent_path() / kConfig;
-  return {file, config.string()};
+  return {hub::literal_pattern(file), hub::literal_pattern(config.string())};
 }
 
 fs::path in_repository(const hub::Spec& spec, const AdapterOptions& adapter,
@@ -129,7 +129,8 @@ AdapterOptions parse_adapter(const std::string& text) {
   check_usage(!is_blank(text),
               "--lora: no text; expected a .safetensors file, a folder or a hub id");
   if (exists(text)) return adapter;
-  if (const auto at = text.rfind('@'); at != text.npos) {
+  // One in the name of a folder is none.
+  if (const auto at = text.rfind('@'); at != text.npos && text.find('/', at) == text.npos) {
     adapter.scale = parse_scale(std::string_view(text).substr(at + 1), text);
     adapter.source.resize(at);
   }

@@ -194,7 +194,8 @@ std::string dotted(std::string_view name) {
   while (!name.empty()) {
     const std::size_t n = first_word(name);
     if (n == 0) return "";
-    result += (result.empty() ? "" : ".") + std::string(name.substr(0, n));
+    if (!result.empty()) result += '.';
+    result += name.substr(0, n);
     name.remove_prefix(std::min(n + 1, name.size()));
   }
   return result;

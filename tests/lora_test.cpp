@@ -66,7 +66,7 @@ TEST_F(Lora, LeavesNothingBehindWhenAdaptersChange) {
   EXPECT_EQ(pipeline.generate(small()).front().pixels, plain);
 }
 
-TEST_F(Lora, DrawsTheSameWithLessMemoryAndAnyNumberOfThreads) {
+TEST_F(Lora, DrawsTheSameWithAnyNumberOfThreadsAndLeavesThePictureAtScaleZero) {
   PipelineOptions o{.dtype = ComputeDtype::kBf16, .threads = 1};
   o.adapters = {{.source = path("a.safetensors")}};
   const auto one = pixels_with(o);
@@ -100,6 +100,9 @@ TEST_F(Lora, OfAKnownNameFillsWhatIsNotGiven) {
   EXPECT_EQ(record.at("guidance"), 0);
   EXPECT_FLOAT_EQ(record.at("adapters")[0].at("scale").get<float>(), 0.8f);
   EXPECT_THAT(filled.err, HasSubstr("steps 8, schedule literal, guidance 0, scale 0.8"));
+  const Result none = draw_with({"-l", path(known) + "@0", "-s", "3", "--json", "-o", "x.png"});
+  EXPECT_EQ(none.err.find("its authors"), none.err.npos) << none.err;
+  EXPECT_NE(nlohmann::json::parse(none.out).at("schedule"), "literal");
   const Result own = draw_with({"-l", path(known), "--lora-scale", "1", "-s", "3", "-o", "x.png"});
   EXPECT_THAT(own.err, HasSubstr("its authors advise other settings than steps 3, scale 1"));
 }
@@ -115,6 +118,14 @@ TEST_F(Lora, IsChosenInAFolder) {
                        "-0.5", "-o", "x.png"})
                 .code,
             0);
+}
+
+TEST_F(Lora, LeavesSignsInTheNamesOfFoldersAlone) {
+  std::filesystem::create_directory(dir_ / "mine@home");
+  write_adapter(dir_ / "mine@home" / "one.safetensors", 1);
+  EXPECT_EQ(draw_with({"--lora", path("mine@home/one.safetensors@0.5"), "-o", "x.png"}).code, 0);
+  expect_error(draw({"-p", "x", "--lora", path("mine@home/two.safetensors")}), 1,
+               "two.safetensors: no such file or folder");
 }
 
 TEST_F(Lora, IsRefusedInOneLine) {
@@ -144,6 +155,14 @@ TEST_F(Lora, IsInspected) {
   EXPECT_EQ(record.at("adapter").at("modules"), 2);
   EXPECT_EQ(record.at("adapter").at("kinds").at("LoRA"), 2);
   EXPECT_EQ(record.at("adapter").at("largest_rank"), 2);
+}
+
+TEST_F(Lora, IsNoFileWithOneSuchNameAlone) {
+  const Tensor x = random_normal({2, 2}, Dtype::kF32, 1, 1);
+  save_safetensors(dir_ / "act.safetensors",
+                   {{"act.alpha", x}, {"layers.0.alpha", x}, {"loss.diff", x}});
+  const Result result = run({"inspect", path("act.safetensors"), "--json"});
+  EXPECT_NE(nlohmann::json::parse(result.out).at("kind"), "adapter");
 }
 
 }  // namespace

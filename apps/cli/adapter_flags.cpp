@@ -98,7 +98,7 @@ void AdapterFlags::report(const Pipeline& pipeline, const OptionFlags& flags,
   for (std::size_t i = 0; i < applied.size(); ++i) {
     const std::string line = report_of(applied[i]);
     applied[i].unmatched.empty() ? display.note(line) : display.print("warning: " + line);
-    if (!applied[i].recipe) continue;
+    if (!applied[i].recipe || applied[i].scale == 0) continue;
     const bool is_last = i + 1 == applied.size();
     const bool is_scale_given =
         parse_adapter(adapters_[i]).scale.has_value() || (is_last && scale_.has_value());

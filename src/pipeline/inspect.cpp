@@ -142,9 +142,12 @@ Out file_component_out(const Tensors& file, const ComponentNames& names,
           {"dtypes", dtypes_of(tensors)}};
 }
 
+// Endings such as .alpha are common names, too: at least one module is one that adapters are for.
 bool is_adapter(const std::set<std::string>& names) {
-  return std::any_of(names.begin(), names.end(),
-                     [](const std::string& name) { return parse_adapter_key(name).has_value(); });
+  return std::any_of(names.begin(), names.end(), [](const std::string& name) {
+    const auto key = parse_adapter_key(name);
+    return key && key->part != AdapterPart::kAlpha && adapter_target(key->module);
+  });
 }
 
 Out adapter_out(const fs::path& path) {

@@ -94,7 +94,7 @@ GenerateOptions Pipeline::defaults() const {
   options.max_sequence_length =
       std::min(preset.max_sequence_length, impl_->model.limits().max_tokens);
   for (const AppliedAdapter& adapter : adapters()) {
-    if (!adapter.recipe) continue;
+    if (!adapter.recipe || adapter.scale == 0) continue;
     options.steps = adapter.recipe->steps;
     options.schedule = Schedule::kLiteral;
     options.guidance_scale = adapter.recipe->guidance_scale;

@@ -157,7 +157,7 @@ TEST_F(AdapterFiles, RefuseWhatDoesNotFitInOneLine) {
         {q + ".lokr_w2", ones({12, 12})}},
        "lokr_w1_a has no meaning beside the others, expected parts of one LoKr"},
       {{{a, down}, {b, up}, {q + ".lora_B.bias", ones({96})}, {q + ".diff_b", ones({96})}},
-       "lora_B.bias has no meaning beside"},
+       "lora_B has no meaning beside"},
       {{{a, zeros({4, 96}, Dtype::kI8)}, {b, up}}, "lora_A is I8, expected floating-point"},
       {{{a, down}, {b, up}, {q + ".dora_scale", ones({5})}}, "a magnitude of [5]"},
       {{{"transformer_blocks.0.attn.to_q.lora_A.weight", down},

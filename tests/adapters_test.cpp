@@ -392,7 +392,7 @@ TEST_F(AdaptedLayers, CountWhatTheAdaptersTake) {
 
 TEST_F(AdaptedLayers, AddToNorms) {
   auto set = std::make_shared<AdapterSet>();
-  set->add("norm", {.scale = 2, .vector = from_values({3}, {1, 2, 3})});
+  set->add("norm", {.delta = {}, .scale = 2, .vector = from_values({3}, {1, 2, 3})});
   WeightMap map("model");
   map.add("norm.weight", from_values({3}, {10, 10, 10}));
   map.set_adapters(set);

@@ -123,9 +123,9 @@ TEST_F(Lora, IsChosenInAFolder) {
 TEST_F(Lora, LeavesSignsInTheNamesOfFoldersAlone) {
   std::filesystem::create_directory(dir_ / "mine@home");
   write_adapter(dir_ / "mine@home" / "one.safetensors", 1);
-  EXPECT_EQ(draw_with({"--lora", path("mine@home/one.safetensors@0.5"), "-o", "x.png"}).code, 0);
   expect_error(draw({"-p", "x", "--lora", path("mine@home/two.safetensors")}), 1,
                "two.safetensors: no such file or folder");
+  EXPECT_EQ(draw_with({"--lora", path("mine@home/one.safetensors@0.5"), "-o", "x.png"}).code, 0);
 }
 
 TEST_F(Lora, IsRefusedInOneLine) {

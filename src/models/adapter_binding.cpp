@@ -61,7 +61,7 @@ class Binding {
   // Empty where the model lacks one.
   Places places_of(const AdapterTarget& target) const {
     Places places;
-    for (std::string name : target.modules) {
+    for (const std::string& name : target.modules) {
       auto it = model_.find(name);
       if (it == model_.end()) it = model_.find(other_modulation(name));
       if (it == model_.end()) return {};

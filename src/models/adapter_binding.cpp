@@ -4,19 +4,12 @@
 
 #include "core/check.h"
 #include "io/printable.h"
+#include "models/listed_names.h"
 
 namespace zimage {
 namespace {
 
-// Names at most some of them.
-std::string listed(const std::vector<std::string>& names) {
-  constexpr std::size_t kShown = 4;
-  std::string text;
-  for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i) {
-    text += (i > 0 ? ", " : "") + printable(names[i], 100);
-  }
-  return names.size() > kShown ? str(text, " and ", names.size() - kShown, " more") : text;
-}
+constexpr std::size_t kShownNames = 4, kShownBytes = 100;  // of a name
 
 // Some checkpoints count an activation before the only layer of the modulation, some do not.
 std::string other_modulation(const std::string& module) {
@@ -146,11 +139,12 @@ AppliedAdapter bind_adapter(const AdapterFile& file, const ModuleShapes& model, 
   result.path = file.where;
   result.scale = scale;
   check(result.applied > 0, file.where, ": none of ", result.modules,
-        " modules is this model's: ", listed(result.unmatched),
+        " modules is this model's: ", listed_names(result.unmatched, kShownNames, kShownBytes),
         result.for_text_encoder == result.modules ? "; adapters of the text encoder are not applied"
                                                   : "; the adapter is for another model");
   check(!is_strict || result.unmatched.empty(), file.where, ": ", result.unmatched.size(),
-        " names without a place in this model (--lora-strict): ", listed(result.unmatched));
+        " names without a place in this model (--lora-strict): ",
+        listed_names(result.unmatched, kShownNames, kShownBytes));
   if (scale != 0 && file.file) set.keep(file.file);
   if (file.file) file.file->release_pages();  // read to be checked
   return result;
@@ -182,7 +176,7 @@ std::string report_of(const AppliedAdapter& a) {
   std::string text = str(printable(a.name), " at ", a.scale, ": applied ", a.applied, " of ",
                          a.modules, " modules (", kinds, ranks, ")");
   if (a.unmatched.empty()) return text;
-  text += str("; not applied: ", listed(a.unmatched));
+  text += str("; not applied: ", listed_names(a.unmatched, kShownNames, kShownBytes));
   return a.for_text_encoder > 0 ? str(text, "; ", a.for_text_encoder, " for a text encoder") : text;
 }
 

@@ -9,6 +9,7 @@
 #include "hub/cache.h"
 #include "io/printable.h"
 #include "models/hub_models.h"
+#include "models/listed_names.h"
 #include "models/model_spec.h"
 
 namespace zimage {
@@ -36,15 +37,6 @@ bool is_path(const std::string& text) {
   return exists(text);
 }
 
-std::string joined(const std::vector<std::string>& names) {
-  constexpr std::size_t kShown = 6;
-  std::string text;
-  for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i) {
-    text += (i > 0 ? ", " : "") + printable(names[i]);
-  }
-  return names.size() > kShown ? str(text, " and ", names.size() - kShown, " more") : text;
-}
-
 // Of the names in a folder or repository, sorted.
 std::string choose(const std::vector<std::string>& names, const AdapterOptions& adapter) {
   std::vector<std::string> files;
@@ -54,13 +46,13 @@ std::string choose(const std::vector<std::string>& names, const AdapterOptions& 
   const std::string where = "--lora " + printable(adapter.source);
   check(!files.empty(), where, ": holds no .safetensors file, expected that of an adapter");
   if (adapter.file.empty()) {
-    check(files.size() == 1, where, ": holds several files, ", joined(files),
+    check(files.size() == 1, where, ": holds several files, ", listed_names(files),
           "; --lora-file names the one to use");
     return files.front();
   }
   const bool is_there = std::find(files.begin(), files.end(), adapter.file) != files.end();
   check(is_there, "--lora-file ", printable(adapter.file), ": ", printable(adapter.source),
-        " holds ", joined(files));
+        " holds ", listed_names(files));
   return adapter.file;
 }
 

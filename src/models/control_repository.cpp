@@ -6,6 +6,7 @@
 #include "hub/cache.h"
 #include "io/printable.h"
 #include "models/hub_models.h"
+#include "models/listed_names.h"
 #include "models/mlx_manifest.h"
 #include "models/weight_files.h"
 
@@ -13,15 +14,6 @@ namespace zimage {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string joined(const std::vector<std::string>& names) {
-  constexpr std::size_t kShown = 6;
-  std::string text;
-  for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i) {
-    text += (i > 0 ? ", " : "") + printable(names[i]);
-  }
-  return names.size() > kShown ? str(text, " and ", names.size() - kShown, " more") : text;
-}
 
 bool has(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -73,7 +65,7 @@ std::string choose_control_file(const std::vector<std::string>& names, const std
   }
   if (!wanted.empty()) {
     check(has(weights, wanted), flags.file, " ", printable(wanted), ": ", printable(where),
-          " holds ", weights.empty() ? "no .safetensors file" : joined(weights));
+          " holds ", weights.empty() ? "no .safetensors file" : listed_names(weights));
     return wanted;
   }
   const bool has_diffusers = has(names, kControlConfig) &&
@@ -85,7 +77,7 @@ std::string choose_control_file(const std::vector<std::string>& names, const std
   check(!weights.empty(), flags.network, " ", printable(where),
         ": holds no .safetensors file, expected those of a control network");
   check(weights.size() == 1, flags.network, " ", printable(where), ": holds several files, ",
-        joined(weights), "; ", flags.file, " names the one to use");
+        listed_names(weights), "; ", flags.file, " names the one to use");
   return weights.front();
 }
 

@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <atomic>
+
 #include "layers/layer_list.h"
 #include "layers/linear.h"
 #include "testing.h"
@@ -358,6 +361,53 @@ TEST_F(AdaptedLayers, AreTheSameWhetherTheyStayInMemoryOrNot) {
     WeightMap limited = map_of(Dtype::kBf16, adapters(is_merged));
     limited.keep_layers(0);
     EXPECT_EQ(values_of(run(limited, Dtype::kBf16)), expected);
+  }
+}
+
+// Weights that count how many of their rows were decoded.
+class Counted : public ops::WeightRows {
+ public:
+  explicit Counted(Tensor weight) : weight_(std::move(weight)) {}
+  const Shape& shape() const override { return weight_.shape(); }
+  std::vector<Tensor> tensors() const override { return {weight_}; }
+  void decode(std::int64_t row, std::int64_t channel, std::int64_t n,
+              float* values) const override {
+    ++rows;
+    std::copy_n(weight_.data<float>() + row * weight_.dim(1) + channel, n, values);
+  }
+  mutable std::atomic<int> rows = 0;
+
+ private:
+  Tensor weight_;
+};
+
+TEST_F(AdaptedLayers, ComputeTheNormsOfDoraOnceWhenTheyAreReadAgain) {
+  const auto weight = std::make_shared<const Counted>(normal({kIn, kIn}, 50));
+  const ModuleAdapter dora{.delta = low_rank_delta(normal({2, kIn}, 1), normal({kIn, 2}, 2)),
+                           .magnitude = normal({kIn}, 3)};
+  for (const bool is_merged : {false, true}) {
+    auto set = std::make_shared<AdapterSet>(is_merged);
+    set->add("layers.0", dora);
+    WeightMap map("model");
+    map.add_rows("layers.0.weight", weight);
+    map.set_adapters(set);
+    map.keep_layers(0);
+    const Tensor x = normal({kRows, kIn}, 20);
+    const LayerList<Linear> layers(WeightScope(map, Dtype::kF32) / "layers", 1,
+                                   [](const WeightScope& w) { return Linear(w, kIn, kIn); });
+    std::vector<std::vector<float>> results;
+    std::vector<int> decoded;
+    for (int i = 0; i < 3; ++i) {
+      weight->rows = 0;
+      results.push_back(values_of((*layers[0])(x)));
+      decoded.push_back(weight->rows);
+    }
+    EXPECT_EQ(decoded, (std::vector<int>{2 * kIn, kIn, kIn}));
+    EXPECT_EQ(results[1], results[0]);
+    EXPECT_EQ(results[2], results[0]);
+    const auto alone = adapted(WeightMatrix(weight), {dora}, {kIn, kIn}, Dtype::kF32, "w");
+    if (is_merged) continue;
+    EXPECT_EQ(values_of(alone.product(x, {}, Dtype::kF32)), results[0]);
   }
 }
 

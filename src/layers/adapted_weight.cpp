@@ -118,8 +118,8 @@ std::vector<double> norms_of(const WeightMatrix& weight, const WeightDelta* delt
 }
 
 // m / norm, for every row or column.
-Tensor gates_of(const WeightMatrix& weight, const ModuleAdapter& adapter, const Shape& shape,
-                Dtype dtype, bool by_columns, const std::string& where) {
+Tensor computed_gates(const WeightMatrix& weight, const ModuleAdapter& adapter, const Shape& shape,
+                      Dtype dtype, bool by_columns, const std::string& where) {
   const WeightDeltaPtr delta = adapter.delta ? adapter.delta->prepared(dtype) : nullptr;
   const auto norms = norms_of(weight, delta.get(), adapter.factor, shape, by_columns);
   Tensor gates = f32_vector(adapter.magnitude).clone();
@@ -146,13 +146,20 @@ class SumBuilder {
       return;
     }
     const bool by_columns = a.magnitude.rank() == 2;
-    const Tensor gates = gates_of(weight_, a, shape_, dtype_, by_columns, where_);
+    const Tensor gates = gates_of(a, by_columns);
     by_columns ? add_columns(a, std::move(delta), gates) : add_rows(a, std::move(delta), gates);
   }
 
   AdapterSum sum() && { return std::move(sum_); }
 
  private:
+  Tensor gates_of(const ModuleAdapter& a, bool by_columns) const {
+    const auto compute = [&] {
+      return computed_gates(weight_, a, shape_, dtype_, by_columns, where_);
+    };
+    return a.gates ? a.gates->get(compute) : compute();
+  }
+
   float* own() {
     if (!sum_.own.defined()) sum_.own = filled(shape_[0], 1);
     return sum_.own.data<float>();

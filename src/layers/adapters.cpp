@@ -16,6 +16,7 @@ std::vector<Tensor> ModuleAdapter::tensors() const {
 }
 
 void AdapterSet::add(const std::string& module, ModuleAdapter adapter) {
+  if (adapter.magnitude.defined()) adapter.gates = std::make_shared<GateCache>();
   modules_[module].push_back(std::move(adapter));
 }
 

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,20 @@
 #include "layers/weight_matrix.h"
 
 namespace zimage {
+
+// The gates of a DoRA, from its whole weight: computed once, however often the layer is loaded.
+class GateCache {
+ public:
+  // What compute() returned first; one that throws is called again.
+  Tensor get(const std::function<Tensor()>& compute) {
+    std::call_once(once_, [&] { gates_ = compute(); });
+    return gates_;
+  }
+
+ private:
+  std::once_flag once_;
+  Tensor gates_;
+};
 
 // What one adapter does to one module. The weight W becomes W + scale * factor * delta, the bias b
 // becomes b + scale * bias. With a magnitude m (DoRA), W' = (W + factor * delta) scaled so that its
@@ -25,12 +41,14 @@ struct ModuleAdapter {
   Tensor bias = {};       // undefined or [out]
   // Of a module with a vector for its weight (a norm): added to it, times scale.
   Tensor vector = {};
+  std::shared_ptr<GateCache> gates = nullptr;  // null: computed each time
 
   std::vector<Tensor> tensors() const;
 };
 
 // All that is to be done to a model's modules, by their names ("layers.0.attention.to_q").
-// Immutable once it is given to a WeightMap.
+// Immutable once it is given to a WeightMap, and from then on for maps of the same weights in the
+// same formats alone: it keeps what was computed from them.
 class AdapterSet {
  public:
   // is_merged: weights are changed while they are loaded, which takes a copy of each, instead of

@@ -89,5 +89,73 @@ TEST(Cost, OfAControlNetworkIsThatOfItsBlocksAndProjections) {
                    6 * layer + 3 * refiner + 7 * all + 2 * image);
 }
 
+constexpr std::int64_t kDim = 3840, kFfn = 10240;
+
+// Nobody looks at the numbers.
+Tensor some(const Shape& shape) { return empty(shape, Dtype::kBf16); }
+
+WeightDeltaPtr lora(std::int64_t rank, std::int64_t in, std::int64_t out) {
+  return low_rank_delta(some({rank, in}), some({out, rank}));
+}
+
+struct AdapterTotals {
+  double forward, caption, gates, merging;
+};
+AdapterTotals cost_of(const std::string& module, const ModuleAdapter& adapter, bool is_merged,
+                      bool is_int8 = false) {
+  AdapterSet set(is_merged);
+  set.add(module, adapter);
+  const SequenceLength tokens(published_transformer(), published_vae(), 512, 512, 50);
+  const AdapterCost cost = cost_of_adapters(set, published_transformer(), tokens,
+                                            [&](const std::string&) { return is_int8; });
+  return {cost.forward.total(), cost.caption.total(), cost.gates.total(), cost.merging.total()};
+}
+
+TEST(Cost, OfAdaptersIsThatOfTheirProductsWithTheRowsOfTheModule) {
+  const ModuleAdapter adapter{.delta = lora(16, kDim, kDim)};
+  const double row = 2.0 * 16 * (kDim + kDim);
+  const auto forward = [&](const std::string& module) {
+    return cost_of(module, adapter, false).forward / row;
+  };
+  EXPECT_DOUBLE_EQ(forward("layers.3.attention.to_q"), 1024 + 64);
+  EXPECT_DOUBLE_EQ(forward("layers.29.attention.to_q"), 1024);  // of which the image is read
+  EXPECT_DOUBLE_EQ(forward("layers.29.attention.to_k"), 1024 + 64);
+  EXPECT_DOUBLE_EQ(forward("noise_refiner.0.attention.to_k"), 1024);
+  EXPECT_DOUBLE_EQ(forward("context_refiner.0.attention.to_k"), 0);
+  EXPECT_DOUBLE_EQ(forward("layers.3.adaLN_modulation.0"), 0);
+  const AdapterTotals refiner = cost_of("context_refiner.0.attention.to_k", adapter, false);
+  EXPECT_DOUBLE_EQ(refiner.caption, 64 * row);
+  EXPECT_DOUBLE_EQ(refiner.merging, 0);
+}
+
+TEST(Cost, OfAdaptersThatAreMergedIsTheirMatrix) {
+  const ModuleAdapter adapter{.delta = lora(16, kDim, kFfn)};
+  const AdapterTotals merged = cost_of("layers.3.feed_forward.w1", adapter, true);
+  EXPECT_DOUBLE_EQ(merged.forward, 0);
+  EXPECT_DOUBLE_EQ(merged.merging, 2.0 * 16 * kDim * kFfn);
+}
+
+TEST(Cost, OfAdaptersDependsOnTheirKind) {
+  const std::string module = "layers.3.attention.to_q";
+  const double rows = 1024 + 64, weight = double{kDim} * kDim;
+  const double lora_row = 2.0 * 16 * (kDim + kDim);
+  // DoRA by rows costs the norms; by columns the weight is multiplied once more.
+  ModuleAdapter dora{.delta = lora(16, kDim, kDim), .magnitude = some({kDim})};
+  EXPECT_DOUBLE_EQ(cost_of(module, dora, false).gates, 2 * 16 * weight);
+  EXPECT_DOUBLE_EQ(cost_of(module, dora, false).forward, rows * lora_row);
+  dora.magnitude = some({1, kDim});
+  EXPECT_DOUBLE_EQ(cost_of(module, dora, false).forward, rows * (lora_row + 2 * weight));
+  // Each row is 60 rows for the second factor, whose results are 64 rows for the first.
+  const ModuleAdapter lokr{.delta = kronecker_delta(some({60, 60}), dense_delta(some({64, 64})))};
+  EXPECT_DOUBLE_EQ(cost_of(module, lokr, false).forward,
+                   rows * (60 * 2.0 * 64 * 64 + 64 * 2.0 * 60 * 60));
+  // LoHa is decoded along with the weight, or multiplied where that is in eight bits.
+  const ModuleAdapter loha{
+      .delta = hadamard_delta(some({8, kDim}), some({kDim, 8}), some({8, kDim}), some({kDim, 8}))};
+  const double decoding = (2 * 2 * 8 + 1) * weight;
+  EXPECT_DOUBLE_EQ(cost_of(module, loha, false).forward, decoding);
+  EXPECT_DOUBLE_EQ(cost_of(module, loha, false, true).forward, rows * 2 * weight + 3 * decoding);
+}
+
 }  // namespace
 }  // namespace zimage

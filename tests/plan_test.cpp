@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli_testing.h"
+#include "io/safetensors.h"
 
 namespace zimage {
 namespace {
@@ -58,6 +59,23 @@ TEST_F(PlanTest, CountsTheWorkOfStepsGuidanceAndPictures) {
   EXPECT_NEAR(operations({"-p", "a cat", "-s", "5"}) / two, 2, 0.2);  // 4 updates, captions once
   EXPECT_NEAR(operations({"-p", "a cat", "-s", "3", "-g", "2"}) / two, 2, 1e-9);
   EXPECT_NEAR(operations({"-p", "a cat", "-s", "3", "-n", "3"}) / two, 3, 1e-9);
+}
+
+TEST_F(PlanTest, CountsTheWorkOfAdapters) {
+  const std::string name = "transformer.layers.0.attention.to_q.lora_";
+  save_safetensors(dir_ / "a.safetensors",
+                   {{name + "A.weight", random_normal({8, 64}, Dtype::kF32, 1)},
+                    {name + "B.weight", random_normal({64, 8}, Dtype::kF32, 2)}});
+  const auto operations = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"-p", "a cat", "-s", "3"});
+    return record(more).at("stages").at(1).at("operations").get<double>();
+  };
+  const std::string file = (dir_ / "a.safetensors").string();
+  const double plain = operations({}), with = operations({"--lora", file});
+  const double rows = 32 + 32;  // 64x64 pixels are 16 tokens; they are padded, and so is the prompt
+  EXPECT_NEAR(with - plain, 2 * rows * 2 * 8 * (64 + 64), 1);
+  EXPECT_NEAR(operations({"--lora", file, "--lora-merge"}) - plain, 2 * 8 * 64 * 64, 1);
+  EXPECT_EQ(operations({"--lora", file + "@0"}), plain);
 }
 
 TEST_F(PlanTest, SumsUpItsStages) {

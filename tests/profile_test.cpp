@@ -6,11 +6,13 @@
 #include <algorithm>
 
 #include "io/json.h"
+#include "io/safetensors.h"
 #include "models/snapshot.h"
 #include "ops/elementwise.h"
 #include "ops/linear.h"
 #include "picture_testing.h"
 #include "pipeline/cost.h"
+#include "pipeline/loaded_model.h"
 
 namespace zimage {
 namespace {
@@ -180,6 +182,75 @@ TEST(Profile, OfAPictureHoldsTheCostOfItsStages) {
   }
   EXPECT_LE(stages, profile.seconds);
   EXPECT_GT(profile.peaks.memory, 0);
+}
+
+// One change of each kind, for modules whose products have different numbers of rows. All shapes
+// are those of the test model.
+void write_adapters(const std::filesystem::path& path) {
+  std::map<std::string, Tensor> tensors;
+  std::uint64_t seed = 1;
+  const auto add = [&](const std::string& name, const Shape& shape) {
+    tensors["transformer." + name] = random_normal(shape, Dtype::kF32, ++seed, 0.1f);
+  };
+  const auto add_lora = [&](const std::string& module, std::int64_t in, std::int64_t out) {
+    add(module + ".lora_A.weight", {3, in});
+    add(module + ".lora_B.weight", {out, 3});
+  };
+  add_lora("layers.0.attention.to_q", 64, 64);
+  add_lora("layers.2.attention.to_k", 64, 64);
+  add_lora("layers.2.feed_forward.w2", 170, 64);
+  add_lora("context_refiner.0.attention.to_v", 64, 64);
+  add_lora("layers.0.attention.to_k", 64, 64);
+  add("layers.0.attention.to_k.dora_scale", {64, 1});
+  add_lora("layers.0.attention.to_v", 64, 64);
+  add("layers.0.attention.to_v.dora_scale", {1, 64});
+  add("noise_refiner.0.feed_forward.w1.lokr_w1", {10, 8});
+  add("noise_refiner.0.feed_forward.w1.lokr_w2_a", {17, 2});
+  add("noise_refiner.0.feed_forward.w1.lokr_w2_b", {2, 8});
+  for (const char* factor : {"hada_w1_", "hada_w2_"}) {
+    add(str("layers.1.feed_forward.w3.", factor, "a"), {170, 2});
+    add(str("layers.1.feed_forward.w3.", factor, "b"), {2, 64});
+  }
+  save_safetensors(path, tensors);
+}
+
+// Of the transformer, drawing one update.
+double flop_with(const PipelineOptions& how, std::int64_t* tokens = nullptr) {
+  Pipeline pipeline(test_snapshot(), how);
+  GenerateOptions options = pipeline.defaults();
+  options.prompt = "a cat";
+  options.width = options.height = 128;
+  options.steps = 2;
+  Profile profile;
+  options.on_profile = [&](const Profile& p) { profile = p; };
+  (void)pipeline.generate(options);
+  if (tokens != nullptr) *tokens = queries_of(stage_of(profile, "text encoder"));
+  return stage_of(profile, "transformer").flop();
+}
+
+TEST(Profile, OfAPictureHoldsTheCostOfAdapters) {
+  const TempDir dir;
+  write_adapters(dir / "all.safetensors");
+  const auto [text_encoder, transformer, vae] = configs();
+  for (const bool is_merged : {false, true}) {
+    for (const ComputeDtype dtype : {ComputeDtype::kBf16, ComputeDtype::kInt8}) {
+      PipelineOptions how{.dtype = dtype, .merge_adapters = is_merged};
+      std::int64_t caption = 0;
+      const double plain = flop_with(how, &caption);
+      how.adapters = {{.source = (dir / "all.safetensors").string()}};
+      const double adapted = flop_with(how);
+      const LoadedModel model(resolve_model(test_snapshot(), how.model), {}, choose_adapters(how),
+                              how);
+      const SequenceLength tokens(transformer, vae, 128, 128, static_cast<int>(caption));
+      const AdapterCost cost =
+          cost_of_adapters(*model.adapters.set, transformer, tokens, [&](const std::string& name) {
+            return model.int8.policy.applies_to(name + ".weight", {64, 64});
+          });
+      const double expected = (cost.forward + cost.caption + cost.gates + cost.merging).total();
+      EXPECT_GT(expected, 0);
+      EXPECT_NEAR(adapted - plain, expected, 1e-9 * plain) << is_merged;
+    }
+  }
 }
 
 }  // namespace

@@ -17,7 +17,6 @@ namespace {
 
 constexpr std::int64_t kBlockRows = 256;  // of weights that are decoded at a time
 constexpr std::int64_t kGrain = 16;       // rows of a parallel task
-constexpr std::int64_t kDeltaRows = 512;  // of x whose change is computed at a time
 
 Tensor filled(std::int64_t n, float value) {
   Tensor x = empty({n});
@@ -272,6 +271,11 @@ class SummedRows : public ops::WeightRows {
       for (const Tensor& tensor : term.delta->tensors()) all.push_back(tensor);
     }
     return all;
+  }
+  double decode_flop() const override {
+    double sum = weight_.rows() != nullptr ? weight_.rows()->decode_flop() : 0;
+    for (const auto& term : terms_) sum += term.delta->decode_flop();
+    return sum;
   }
   void decode(std::int64_t row, std::int64_t channel, std::int64_t n,
               float* values) const override {

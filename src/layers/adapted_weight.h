@@ -1,6 +1,7 @@
 // How adapters act on the product with a weight: the sums of which it is made.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +10,9 @@
 #include "layers/adapters.h"
 
 namespace zimage {
+
+// Rows of x whose change is computed at a time.
+inline constexpr std::int64_t kDeltaRows = 512;
 
 // W + sum of scale * (W' - W) over the adapters, taken apart into
 // diag(own) W + sum diag(rows) delta + sum (W + factor * delta) diag(columns).

@@ -59,6 +59,8 @@ class AdapterSet {
   // A file that tensors are views of, to be watched and released.
   void keep(std::shared_ptr<const MappedFile> file) { files_.push_back(std::move(file)); }
 
+  const std::vector<std::shared_ptr<const MappedFile>>& files() const { return files_; }
+
   bool empty() const { return modules_.empty(); }
   bool is_merged() const { return is_merged_; }
   // Empty where there are none.

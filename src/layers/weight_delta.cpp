@@ -8,6 +8,7 @@
 
 #include "core/allocator.h"
 #include "core/parallel.h"
+#include "core/profile.h"
 #include "ops/elementwise.h"
 #include "ops/linear.h"
 
@@ -68,6 +69,14 @@ void decode_low_rank(const Tensor& down, const Tensor& up, std::int64_t row, std
   }
 }
 
+// Operations of low-rank factors: of the matrix that they make, and for each row of x.
+double decode_flop_of(const Tensor& down, const Tensor& up) {
+  return 2.0 * static_cast<double>(down.numel()) * static_cast<double>(up.dim(0));
+}
+double row_flop_of(const Tensor& down, const Tensor& up) {
+  return 2.0 * static_cast<double>(down.numel() + up.numel());
+}
+
 class LowRank : public WeightDelta {
  public:
   LowRank(Tensor down, Tensor up)
@@ -78,6 +87,10 @@ class LowRank : public WeightDelta {
   const Shape& shape() const override { return shape_; }
   std::vector<Tensor> tensors() const override { return {down_, up_}; }
   bool is_small() const override { return down_.dim(0) <= std::max(shape_[0], shape_[1]); }
+  double decode_flop() const override { return decode_flop_of(down_, up_); }
+  ProductWork product_work() const override {
+    return is_small() ? ProductWork{.per_row = row_flop_of(down_, up_)} : decoded_work();
+  }
   WeightDeltaPtr prepared(Dtype dtype) const override {
     return low_rank_delta(ops::cast(down_, dtype), ops::cast(up_, dtype));
   }
@@ -117,6 +130,16 @@ class Kronecker : public WeightDelta {
   // Between the factors there are b * c numbers for each row of x.
   bool is_small() const override {
     return left_.dim(1) * right_->shape()[0] <= std::max(shape_[0], shape_[1]);
+  }
+  double decode_flop() const override {
+    return static_cast<double>(left_.numel()) * right_->decode_flop() +
+           static_cast<double>(shape_.numel());
+  }
+  ProductWork product_work() const override {
+    if (!is_small()) return decoded_work();
+    const ProductWork inner = right_->product_work();
+    const auto numbers = static_cast<double>(left_.numel() * right_->shape()[0]);
+    return {static_cast<double>(left_.dim(1)) * inner.per_row + 2 * numbers, inner.decoding};
   }
   WeightDeltaPtr prepared(Dtype dtype) const override {
     return kronecker_delta(ops::cast(left_, dtype), right_->prepared(dtype));
@@ -163,6 +186,10 @@ class Hadamard : public WeightDelta {
 
   const Shape& shape() const override { return shape_; }
   std::vector<Tensor> tensors() const override { return {down1_, up1_, down2_, up2_}; }
+  double decode_flop() const override {
+    return decode_flop_of(down1_, up1_) + decode_flop_of(down2_, up2_) +
+           static_cast<double>(shape_.numel());
+  }
   WeightDeltaPtr prepared(Dtype dtype) const override {
     return hadamard_delta(ops::cast(down1_, dtype), ops::cast(up1_, dtype),
                           ops::cast(down2_, dtype), ops::cast(up2_, dtype));
@@ -220,6 +247,10 @@ class SomeRows : public WeightDelta {
 
   const Shape& shape() const override { return shape_; }
   std::vector<Tensor> tensors() const override { return whole_->tensors(); }
+  double decode_flop() const override {
+    return whole_->decode_flop() * static_cast<double>(shape_[0]) /
+           static_cast<double>(whole_->shape()[0]);
+  }
   WeightDeltaPtr prepared(Dtype dtype) const override {
     return std::make_shared<const SomeRows>(whole_->prepared(dtype), begin_, begin_ + shape_[0]);
   }
@@ -253,6 +284,11 @@ Tensor WeightDelta::product(const Tensor& x) const {
 Tensor WeightDelta::block(std::int64_t begin, std::int64_t end) const {
   const std::int64_t in = shape()[1];
   Tensor result = empty({end - begin, in});
+  const double share = static_cast<double>(end - begin) / static_cast<double>(shape()[0]);
+  const profile::Op op(
+      "decode", {end - begin, in},
+      {.flop = share * decode_flop(),
+       .bytes = share * static_cast<double>(bytes()) + static_cast<double>(result.bytes())});
   parallel_blocks(end - begin, kBlockRows, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t i = first; i < last; ++i) {
       decode(begin + i, 0, in, result.data<float>() + i * in);

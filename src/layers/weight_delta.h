@@ -13,6 +13,12 @@ namespace zimage {
 class WeightDelta;
 using WeightDeltaPtr = std::shared_ptr<const WeightDelta>;
 
+// Floating-point operations of a product, two for a multiply-add.
+struct ProductWork {
+  double per_row = 0;   // of x
+  double decoding = 0;  // of the matrix, where it is decoded; each time that it is
+};
+
 // A matrix [out, in] that is added to a weight of that shape. Its numbers may be of any
 // floating-point dtype until it is prepared(); what computes with it asks for a prepared one.
 class WeightDelta : public ops::WeightRows {
@@ -30,8 +36,15 @@ class WeightDelta : public ops::WeightRows {
   // x * delta^T, [rows, out] f32, with sums in f32. x: [rows, in] of the dtype it is prepared for;
   // what lies between the factors is of that dtype, too.
   virtual Tensor product(const Tensor& x) const;
+  virtual ProductWork product_work() const { return decoded_work(); }
   // Rows [begin, end) as [end - begin, in] f32.
   virtual Tensor block(std::int64_t begin, std::int64_t end) const;
+
+ protected:
+  // Of a product with the decoded matrix.
+  ProductWork decoded_work() const {
+    return {2.0 * static_cast<double>(shape().numel()), decode_flop()};
+  }
 };
 
 // up * down; down: [rank, in], up: [out, rank].

@@ -21,6 +21,8 @@ class WeightRows {
   // Channels [channel, channel + n) of a row; any that are inside it.
   virtual void decode(std::int64_t row, std::int64_t channel, std::int64_t n,
                       float* values) const = 0;
+  // Floating-point operations of decoding all of it; 0 where numbers are only unpacked.
+  virtual double decode_flop() const { return 0; }
   // What it holds.
   virtual std::vector<Tensor> tensors() const = 0;
   std::uint64_t bytes() const;  // of tensors()
@@ -33,5 +35,8 @@ Tensor linear(const Tensor& x, const WeightRows& weight, const Tensor& bias, Dty
 
 // Returns [out, in] of `dtype`, f32 or bf16.
 Tensor decoded(const WeightRows& weight, Dtype dtype);
+
+// How often linear() decodes the weights for so many rows of x: once for each strip of them.
+std::int64_t times_decoded(std::int64_t rows);
 
 }  // namespace zimage::ops

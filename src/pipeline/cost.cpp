@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
+#include "core/check.h"
+#include "layers/adapter_work.h"
 #include "transformer/sequence.h"
 
 namespace zimage {
@@ -47,6 +50,21 @@ Cost unread_caption(const TransformerConfig& c, const SequenceLength& tokens) {
   const auto rows = static_cast<double>(tokens.caption);
   return {.linear = 2 * product(rows, c.dim, c.dim) + 3 * product(rows, c.dim, c.ffn_dim()),
           .attention = attention_of(rows, static_cast<double>(tokens.total()), c.dim)};
+}
+
+bool is_of_caption(std::string_view module) {
+  return module.starts_with("context_refiner.") || module.starts_with("cap_embedder.");
+}
+
+// Rows of x that the products of a module of the transformer have, those of the modulation aside.
+std::int64_t rows_of(std::string_view module, const TransformerConfig& c,
+                     const SequenceLength& tokens) {
+  if (module.find("adaLN") != module.npos || module.starts_with("t_embedder.")) return 0;
+  if (is_of_caption(module)) return tokens.caption;
+  if (!module.starts_with("layers.")) return tokens.image;
+  const bool is_last = module.starts_with(str("layers.", c.n_layers - 1, "."));
+  const bool is_key = module.ends_with(".to_k") || module.ends_with(".to_v");
+  return is_last && !is_key ? tokens.image : tokens.total();
 }
 
 }  // namespace
@@ -110,6 +128,20 @@ Cost cost_of_controlnet(const ControlNetConfig& config, const TransformerConfig&
         (c.n_refiner_layers - 1 - config.refiner_places.front()) * cost_of_block(c, tokens.image);
   }
   return cost;
+}
+
+AdapterCost cost_of_adapters(const AdapterSet& adapters, const TransformerConfig& config,
+                             const SequenceLength& tokens,
+                             const std::function<bool(const std::string& module)>& is_int8) {
+  AdapterCost sum;
+  for (const auto& [module, changes] : adapters.modules()) {
+    const AdapterWork work =
+        work_of(changes, rows_of(module, config, tokens), adapters.merges(module), is_int8(module));
+    (is_of_caption(module) ? sum.caption : sum.forward) += Cost{.linear = work.product};
+    sum.gates += Cost{.linear = work.gates};
+    sum.merging += Cost{.linear = work.merging};
+  }
+  return sum;
 }
 
 Cost cost_of_text_encoder(const TextEncoderConfig& c, std::int64_t tokens) {

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <string>
 
+#include "layers/adapters.h"
 #include "text_encoder/text_encoder.h"
 #include "transformer/controlnet.h"
 #include "transformer/transformer.h"
@@ -41,6 +44,17 @@ Cost cost_of_transformer(const TransformerConfig& config, const SequenceLength& 
 // What a control network adds to a forward.
 Cost cost_of_controlnet(const ControlNetConfig& config, const TransformerConfig& transformer,
                         const SequenceLength& tokens);
+// What adapters of the transformer add. Those of the modulation are left out, as its own products
+// are.
+struct AdapterCost {
+  Cost forward, caption;  // beside those of the same names above
+  Cost gates;             // of DoRA, once
+  Cost merging;           // each time that all weights are loaded
+};
+// is_int8: whether the weight of a module is multiplied in eight bits.
+AdapterCost cost_of_adapters(const AdapterSet& adapters, const TransformerConfig& config,
+                             const SequenceLength& tokens,
+                             const std::function<bool(const std::string& module)>& is_int8);
 // Every layer but the last.
 Cost cost_of_text_encoder(const TextEncoderConfig& config, std::int64_t tokens);
 // width, height: pixels.

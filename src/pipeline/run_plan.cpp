@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <limits>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "core/parallel.h"
@@ -52,6 +54,16 @@ Cost cost_of(const std::string& stage, const LoadedModel& model, const GenerateO
                    prompts * cost_of_caption(model.transformer, length.caption));
 }
 
+// The modules of the transformer whose weights are multiplied in eight bits.
+std::set<std::string> int8_modules(const LoadedModel& model) {
+  std::set<std::string> modules;
+  for (const StoredTensor& t : stored_tensors(model.snapshot, "transformer")) {
+    if (!model.int8.policy.multiplies(t.name, t.shape, t.dtype == Dtype::kI8)) continue;
+    modules.insert(t.name.substr(0, t.name.rfind('.')));
+  }
+  return modules;
+}
+
 // The part of a forward's matrix products that is in eight bits, by the size of the weights: nearly
 // all of them meet the same number of tokens.
 double int8_share(const LoadedModel& model) {
@@ -75,6 +87,9 @@ std::vector<std::filesystem::path> files_of(const std::string& stage, const Load
     const auto& control = model.control_files->weights;
     files.insert(files.end(), control.begin(), control.end());
   }
+  if (model.adapters.set) {
+    for (const auto& file : model.adapters.set->files()) files.push_back(file->path());
+  }
   return files;
 }
 
@@ -85,6 +100,37 @@ int count_passes(const StageMemory& stage, const LoadedModel& model,
   if (stage.stage != "transformer") return 1;
   return options.num_images * (stage.prompts == 1 ? count_forwards(model, options)
                                                   : count_updates(model.sigmas(options)));
+}
+
+double kept_share(const StageMemory& stage) {
+  return stage.layers == 0 ? 1 : static_cast<double>(stage.kept_layers) / stage.layers;
+}
+
+// What adapters add to the transformer's arithmetic. Merging is done anew whenever weights are.
+Cost cost_of_adapters(const LoadedModel& model, const GenerateOptions& options,
+                      const MemoryPlan& memory) {
+  if (!model.adapters.set) return {};
+  const SequenceLength length(model.transformer, model.vae, options.width, options.height,
+                              model.longest_prompt(options));
+  const std::set<std::string> int8 = int8_modules(model);
+  const AdapterCost added =
+      cost_of_adapters(*model.adapters.set, model.transformer, length,
+                       [&](const std::string& module) { return int8.contains(module); });
+  const StageMemory& stage = memory.of("transformer");
+  const int prompts = options.guidance_scale > 0 ? 2 : 1, images = options.num_images;
+  const double kept = kept_share(stage);
+  const double merged = kept * (memory.keeps_transformer ? 1 : images) +
+                        (1 - kept) * count_passes(stage, model, options);
+  return images * (count_forwards(model, options) * added.forward + prompts * added.caption) +
+         added.gates + merged * added.merging;
+}
+
+// What the files of adapters that are merged take; those of others count as part of the layers.
+std::uint64_t merged_file_bytes(const LoadedModel& model) {
+  std::uint64_t sum = 0;
+  if (!model.adapters.set || !model.adapters.set->is_merged()) return 0;
+  for (const auto& file : model.adapters.set->files()) sum += file->bytes().size();
+  return sum;
 }
 
 // Weights come from the disk once, and again those that neither the program nor the system has room
@@ -104,17 +150,26 @@ class Reading {
       bytes += uncached_bytes(file);
     }
     const auto passes = static_cast<std::uint64_t>(count_passes(stage, model_, options_));
-    if (!has_room(stage, stage.read_bytes)) bytes += (passes - 1) * stage.read_bytes;
+    const std::uint64_t again = read_again(stage);
+    if (!has_room(stage, again)) bytes += (passes - 1) * again;
     const bool is_loaded_anew = stage.stage == "transformer" && !memory_.keeps_transformer &&
                                 !has_room(memory_.of("vae decoder"), all);
     if (is_loaded_anew) {
       const auto pictures = static_cast<std::uint64_t>(options_.num_images);
-      bytes += (pictures - 1) * (all - std::min(all, stage.read_bytes));
+      bytes += (pictures - 1) * (all - std::min(all, again));
     }
     return bytes == 0 ? 0 : static_cast<double>(bytes) / rate(files);
   }
 
  private:
+  // At each pass but the first.
+  std::uint64_t read_again(const StageMemory& stage) const {
+    if (stage.stage != "transformer") return stage.read_bytes;
+    const double left = 1 - kept_share(stage);
+    return stage.read_bytes +
+           static_cast<std::uint64_t>(left * static_cast<double>(merged_file_bytes(model_)));
+  }
+
   // In the system's cache beside the stage.
   bool has_room(const StageMemory& stage, std::uint64_t bytes) const {
     return stage.bytes() <= available_ && bytes <= available_ - stage.bytes();
@@ -147,21 +202,23 @@ RunPlan plan_run(const LoadedModel& model, const GenerateOptions& options) {
   const double share = model.int8.is_on ? int8_share(model) : 0;
   Reading reading(model, options, memory, plan.available_bytes);
   for (const StageMemory& stage : memory.stages) {
+    const bool is_transformer = stage.stage == "transformer";
     const Cost cost = cost_of(stage.stage, model, options);
+    const Cost adapters = is_transformer ? cost_of_adapters(model, options, memory) : Cost();
     const double read = reading.seconds(stage);
-    plan.stages.push_back(
-        {.stage = stage.stage,
-         .peak_bytes = stage.bytes(),
-         .weight_bytes = stage.weight_bytes,
-         .tensor_bytes = stage.tensor_bytes,
-         .prompts = stage.prompts,
-         .layers = stage.layers,
-         .kept_layers = stage.kept_layers,
-         .read_bytes = stage.read_bytes,
-         .tile = stage.tile * model.vae.scale(),
-         .operations = cost.total(),
-         .seconds = read + speed.seconds(cost, stage.stage == "transformer" ? share : 0),
-         .read_seconds = read});
+    plan.stages.push_back({.stage = stage.stage,
+                           .peak_bytes = stage.bytes(),
+                           .weight_bytes = stage.weight_bytes,
+                           .tensor_bytes = stage.tensor_bytes,
+                           .prompts = stage.prompts,
+                           .layers = stage.layers,
+                           .kept_layers = stage.kept_layers,
+                           .read_bytes = stage.read_bytes,
+                           .tile = stage.tile * model.vae.scale(),
+                           .operations = (cost + adapters).total(),
+                           .seconds = read + speed.seconds(cost, is_transformer ? share : 0) +
+                                      speed.seconds(adapters),
+                           .read_seconds = read});
     plan.seconds += plan.stages.back().seconds;
   }
   return plan;

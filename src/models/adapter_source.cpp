@@ -88,13 +88,12 @@ fs::path in_repository(const hub::Spec& spec, const AdapterOptions& adapter,
                        const ModelOptions& options) {
   const hub::Options from = hub_options(options);
   if (const auto cached = hub::find_cached(spec, {}, from)) {
-    if (!adapter.file.empty() && is_file(cached->folder / adapter.file)) {
-      return cached->folder / adapter.file;
-    }
     if (const auto listing = hub::read_tree(spec, cached->commit, from)) {
       const std::string file = choose(names_of(*listing), adapter);
       const auto chosen = hub::find_cached(spec, patterns_of(file), from);
       if (chosen && chosen->is_known_whole) return chosen->folder / file;
+    } else if (from.is_offline) {
+      return cached->folder / choose(names_below(cached->folder), adapter);
     }
   }
   const hub::Listing listing = hub::list_files(spec, from);

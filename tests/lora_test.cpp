@@ -5,7 +5,10 @@
 
 #include "cli_testing.h"
 #include "io/safetensors.h"
+#include "isa_testing.h"
 #include "picture_testing.h"
+#include "pipeline/denoising_stage.h"
+#include "pipeline/stages.h"
 
 namespace zimage {
 namespace {
@@ -19,6 +22,19 @@ void write_adapter(const std::filesystem::path& path, std::uint64_t seed, int di
     const std::string name = str("diffusion_model.", module);
     tensors[name + ".lora_A.weight"] = random_normal({2, dim}, Dtype::kF32, seed, 0.3f);
     tensors[name + ".lora_B.weight"] = random_normal({dim, 2}, Dtype::kF32, seed + 1, 0.3f);
+  }
+  save_safetensors(path, tensors);
+}
+
+// Of rank 3, with magnitudes of rows and of columns.
+void write_dora(const std::filesystem::path& path) {
+  std::map<std::string, Tensor> tensors;
+  for (const char* module : {"layers.1.attention.to_k", "layers.0.attention.to_q"}) {
+    const std::string name = str("transformer.", module);
+    const Shape shape = tensors.empty() ? Shape{64, 1} : Shape{1, 64};
+    tensors[name + ".lora_A.weight"] = random_normal({3, 64}, Dtype::kF32, 11, 0.3f);
+    tensors[name + ".lora_B.weight"] = random_normal({64, 3}, Dtype::kF32, 12, 0.3f);
+    tensors[name + ".dora_scale"] = random_normal(shape, Dtype::kF32, 13, 1);
   }
   save_safetensors(path, tensors);
 }
@@ -76,6 +92,32 @@ TEST_F(Lora, DrawsTheSameWithAnyNumberOfThreadsAndLeavesThePictureAtScaleZero) {
   const auto zero = pixels_with(o);
   o.adapters.clear();
   EXPECT_EQ(pixels_with(o), zero);
+}
+
+// What --max-memory comes to for the transformer: layers, with their adapters, that do not stay.
+// The VAE of so small a model needs more memory than its transformer, so that no limit says it.
+TEST_F(Lora, DrawsTheSameWhereLayersAreReadAgain) {
+  write_dora(dir_ / "dora.safetensors");
+  for (const bool is_merged : {false, true}) {
+    for (const ComputeDtype dtype : {ComputeDtype::kBf16, ComputeDtype::kF32}) {
+      PipelineOptions o{.dtype = dtype, .merge_adapters = is_merged};
+      o.adapters = {{.source = path("a.safetensors")}, {.source = path("dora.safetensors")}};
+      const LoadedModel model(resolve_model(test_snapshot(), o.model), {}, choose_adapters(o), o);
+      const GenerateOptions options = small();
+      const MemoryPlan plan = model.plan_memory(options);
+      PromptEncoder prompts;
+      Inputs inputs;
+      inputs.embeds = prompts.encode(model, options, plan);
+      const auto latents_with = [&](std::uint64_t layer_bytes) {
+        MemoryPlan limited = plan;
+        for (StageMemory& stage : limited.stages) stage.layer_bytes = layer_bytes;
+        return DenoisingStage(model, options, limited, inputs).draw(0).latents;
+      };
+      const Tensor all = latents_with(plan.of("transformer").layer_bytes);
+      EXPECT_TRUE(same_bits(latents_with(0), all));
+      EXPECT_TRUE(same_bits(latents_with(plan.of("transformer").weight_bytes / 2), all));
+    }
+  }
 }
 
 TEST_F(Lora, IsReportedAndKeptInThePicture) {

@@ -59,13 +59,44 @@ Tensor transposed_matrix(const Tensor& x) {
   return transposed(x.reshape({1, x.dim(0), x.dim(1)})).reshape({x.dim(1), x.dim(0)});
 }
 
+// values[i] += the sum of up[r] * down[r, i] over r, in this order. The sums of some channels stay
+// in registers while down streams past.
+template <class T>
+void add_products(const T* down, std::int64_t stride, const float* up, std::int64_t rank,
+                  std::int64_t n, float* values) {
+  constexpr int kWidth = 32;
+  std::int64_t c = 0;
+  for (; c + kWidth <= n; c += kWidth) {
+    float sums[kWidth];
+    std::copy_n(values + c, kWidth, sums);
+    for (std::int64_t r = 0; r < rank; ++r) {
+      const T* x = down + r * stride + c;
+      for (int i = 0; i < kWidth; ++i) sums[i] += up[r] * static_cast<float>(x[i]);
+    }
+    std::copy_n(sums, kWidth, values + c);
+  }
+  for (; c < n; ++c) {
+    for (std::int64_t r = 0; r < rank; ++r) {
+      values[c] += up[r] * static_cast<float>(down[r * stride + c]);
+    }
+  }
+}
+
 // Row `row` of up * down, channels [channel, channel + n), written.
 void decode_low_rank(const Tensor& down, const Tensor& up, std::int64_t row, std::int64_t channel,
                      std::int64_t n, float* values) {
   std::fill_n(values, n, 0.0f);
+  constexpr std::int64_t kPart = 64;
+  float factors[kPart];
   const std::int64_t rank = down.dim(0), in = down.dim(1);
-  for (std::int64_t r = 0; r < rank; ++r) {
-    add_scaled(down, r * in + channel, n, value_at(up, row * rank + r), values);
+  for (std::int64_t r = 0; r < rank; r += kPart) {
+    const std::int64_t part = std::min(kPart, rank - r), at = r * in + channel;
+    for (std::int64_t i = 0; i < part; ++i) factors[i] = value_at(up, row * rank + r + i);
+    if (down.dtype() == Dtype::kBf16) {
+      add_products(down.data<bf16>() + at, in, factors, part, n, values);
+    } else {
+      add_products(down.data<float>() + at, in, factors, part, n, values);
+    }
   }
 }
 

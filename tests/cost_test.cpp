@@ -139,12 +139,22 @@ TEST(Cost, OfAdaptersDependsOnTheirKind) {
   const std::string module = "layers.3.attention.to_q";
   const double rows = 1024 + 64, weight = double{kDim} * kDim;
   const double lora_row = 2.0 * 16 * (kDim + kDim);
-  // DoRA by rows costs the norms; by columns the weight is multiplied once more.
+  // DoRA costs the norms.
   ModuleAdapter dora{.delta = lora(16, kDim, kDim), .magnitude = some({kDim})};
   EXPECT_DOUBLE_EQ(cost_of(module, dora, false).gates, 2 * 16 * weight);
   EXPECT_DOUBLE_EQ(cost_of(module, dora, false).forward, rows * lora_row);
   dora.magnitude = some({1, kDim});
-  EXPECT_DOUBLE_EQ(cost_of(module, dora, false).forward, rows * (lora_row + 2 * weight));
+  EXPECT_DOUBLE_EQ(cost_of(module, dora, false).forward, rows * lora_row);
+  // By columns and by rows together: the weight is multiplied once more.
+  AdapterSet both;
+  both.add(module, dora);
+  dora.magnitude = some({kDim});
+  both.add(module, dora);
+  const SequenceLength tokens(published_transformer(), published_vae(), 512, 512, 50);
+  EXPECT_DOUBLE_EQ(
+      cost_of_adapters(both, published_transformer(), tokens, [](const auto&) { return false; })
+          .forward.total(),
+      rows * (2 * lora_row + 2 * weight));
   // Each row is 60 rows for the second factor, whose results are 64 rows for the first.
   const ModuleAdapter lokr{.delta = kronecker_delta(some({60, 60}), dense_delta(some({64, 64})))};
   EXPECT_DOUBLE_EQ(cost_of(module, lokr, false).forward,

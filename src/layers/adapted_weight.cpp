@@ -34,50 +34,6 @@ void for_rows(Tensor& x, const std::function<void(std::int64_t row, float* value
   });
 }
 
-void scale_channels(Tensor& x, const Tensor& factors) {
-  const float* f = factors.data<float>();
-  for_rows(x, [&](std::int64_t, float* row) {
-    for (std::int64_t i = 0; i < x.dim(1); ++i) row[i] *= f[i];
-  });
-}
-
-// x times a factor for each channel, in the dtype of x.
-Tensor times_channels(const Tensor& x, const Tensor& factors) {
-  Tensor y = ops::cast(x, Dtype::kF32);
-  if (y.raw() == x.raw()) y = y.clone();
-  scale_channels(y, factors);
-  return ops::cast(y, x.dtype());
-}
-
-// y += x times a factor for each channel.
-void add_scaled(Tensor& y, const Tensor& x, const Tensor& factors) {
-  const float* f = factors.data<float>();
-  for_rows(y, [&](std::int64_t row, float* values) {
-    const float* added = x.data<float>() + row * y.dim(1);
-    for (std::int64_t i = 0; i < y.dim(1); ++i) values[i] += f[i] * added[i];
-  });
-}
-
-// Calls body(begin, end) for parts of so many rows, one after the other.
-template <class Body>
-void for_strips(std::int64_t rows, std::int64_t strip, Body&& body) {
-  for (std::int64_t begin = 0; begin < rows; begin += strip) {
-    body(begin, std::min(begin + strip, rows));
-  }
-}
-
-void add_bias(Tensor& y, const Tensor& bias) {
-  const float* b = bias.data<float>();
-  for_rows(y, [&](std::int64_t, float* row) {
-    for (std::int64_t i = 0; i < y.dim(1); ++i) row[i] += b[i];
-  });
-}
-
-Tensor sum_of_biases(const Tensor& a, const Tensor& b) {
-  if (!a.defined()) return b;
-  return b.defined() ? ops::add(a, b) : a;
-}
-
 // Rows of W + factor * delta; delta may be null.
 Tensor block_with(const WeightMatrix& weight, const WeightDelta* delta, float factor,
                   std::int64_t begin, std::int64_t end) {
@@ -253,139 +209,6 @@ Tensor block_of(const WeightMatrix& weight, const AdapterSum& sum, std::int64_t 
   return block;
 }
 
-namespace {
-
-// Weights with deltas whose product costs as much as the weight's own: both are decoded into one.
-class SummedRows : public ops::WeightRows {
- public:
-  SummedRows(WeightMatrix weight, const Shape& shape, Tensor own,
-             std::vector<AdapterSum::RowTerm> terms)
-      : weight_(std::move(weight)), shape_(shape), own_(std::move(own)), terms_(std::move(terms)) {}
-
-  const Shape& shape() const override { return shape_; }
-  std::vector<Tensor> tensors() const override {
-    std::vector<Tensor> all;
-    if (weight_.dense() != nullptr) all.push_back(*weight_.dense());
-    if (weight_.rows() != nullptr) all = weight_.rows()->tensors();
-    for (const auto& term : terms_) {
-      for (const Tensor& tensor : term.delta->tensors()) all.push_back(tensor);
-    }
-    return all;
-  }
-  double decode_flop() const override {
-    double sum = weight_.rows() != nullptr ? weight_.rows()->decode_flop() : 0;
-    for (const auto& term : terms_) sum += term.delta->decode_flop();
-    return sum;
-  }
-  void decode(std::int64_t row, std::int64_t channel, std::int64_t n,
-              float* values) const override {
-    decode_weight(row, channel, n, values);
-    if (own_.defined()) {
-      for (std::int64_t i = 0; i < n; ++i) values[i] *= own_.data<float>()[row];
-    }
-    constexpr std::int64_t kPart = 512;
-    float part[kPart];
-    for (const auto& term : terms_) {
-      const float factor = term.rows.data<float>()[row];
-      for (std::int64_t done = 0; done < n; done += kPart) {
-        const std::int64_t size = std::min(kPart, n - done);
-        term.delta->decode(row, channel + done, size, part);
-        for (std::int64_t i = 0; i < size; ++i) values[done + i] += factor * part[i];
-      }
-    }
-  }
-
- private:
-  void decode_weight(std::int64_t row, std::int64_t channel, std::int64_t n, float* values) const {
-    if (weight_.rows() != nullptr) return weight_.rows()->decode(row, channel, n, values);
-    const Tensor& x = *weight_.dense();
-    const std::int64_t at = row * shape_[1] + channel;
-    for (std::int64_t i = 0; i < n; ++i) {
-      values[i] = x.dtype() == Dtype::kBf16 ? static_cast<float>(x.data<bf16>()[at + i])
-                                            : x.data<float>()[at + i];
-    }
-  }
-
-  WeightMatrix weight_;
-  Shape shape_;
-  Tensor own_;
-  std::vector<AdapterSum::RowTerm> terms_;
-};
-
-class AdaptedWeight : public ComposedWeight {
- public:
-  AdaptedWeight(WeightMatrix weight, const Shape& shape, AdapterSum sum)
-      : weight_(weight), main_(std::move(weight)), shape_(shape), sum_(std::move(sum)) {
-    if (weight_.int8() == nullptr) absorb_large();
-  }
-
-  Tensor product(const Tensor& x, const Tensor& bias, Dtype out_dtype) const override {
-    const Tensor all = sum_of_biases(bias, sum_.bias);
-    if (!sum_.has_weights()) return main_.product(x, all, out_dtype);
-    Shape shape = x.shape();
-    shape[-1] = shape_[0];
-    Tensor y = empty(shape, out_dtype);
-    const std::int64_t in = shape_[1], out = shape_[0], rows = x.numel() / in;
-    const Tensor flat = x.reshape({rows, in});
-    Tensor flat_y = y.reshape({rows, out});
-    for_strips(rows, kAdaptedStripRows, [&](std::int64_t begin, std::int64_t end) {
-      const Tensor strip = flat.slice(begin, end);
-      Tensor sums = main_.product(strip, sum_.own.defined() ? Tensor() : all, Dtype::kF32);
-      for_strips(end - begin, kDeltaRows, [&](std::int64_t first, std::int64_t last) {
-        Tensor part = sums.slice(first, last);
-        add_to(part, strip.slice(first, last), all);
-        copy(ops::cast(part, out_dtype), flat_y.slice(begin + first, begin + last));
-      });
-    });
-    return y;
-  }
-
- private:
-  void absorb_large() {
-    const auto large =
-        std::stable_partition(sum_.by_rows.begin(), sum_.by_rows.end(),
-                              [](const auto& term) { return term.delta->is_small(); });
-    if (large == sum_.by_rows.end()) return;
-    std::vector<AdapterSum::RowTerm> terms(large, sum_.by_rows.end());
-    sum_.by_rows.erase(large, sum_.by_rows.end());
-    main_ = WeightMatrix(std::shared_ptr<const ops::WeightRows>(std::make_shared<const SummedRows>(
-        weight_, shape_, std::exchange(sum_.own, {}), std::move(terms))));
-  }
-
-  static void copy(const Tensor& from, Tensor to) {
-    std::memcpy(to.raw(), from.raw(), from.bytes());
-  }
-
-  // y: the product of x, [rows, in], with main_; becomes that with all.
-  void add_to(Tensor& y, const Tensor& x, const Tensor& bias) const {
-    if (sum_.own.defined()) {
-      scale_channels(y, sum_.own);
-      if (bias.defined()) add_bias(y, bias);
-    }
-    for (const auto& term : sum_.by_rows) add_scaled(y, term.delta->product(x), term.rows);
-    for (const auto& term : sum_.by_columns) {
-      const Tensor scaled = times_channels(x, term.columns);
-      add_scaled(y, weight_.product(scaled, {}, Dtype::kF32), filled(shape_[0], 1));
-      if (!term.delta) continue;
-      add_scaled(y, term.delta->product(scaled), filled(shape_[0], term.factor));
-    }
-  }
-
-  WeightMatrix weight_;  // as it was
-  WeightMatrix main_;    // with the deltas that are decoded along with it
-  Shape shape_;
-  AdapterSum sum_;
-};
-
-}  // namespace
-
-WeightMatrix adapted(WeightMatrix weight, const std::vector<ModuleAdapter>& adapters,
-                     const Shape& shape, Dtype compute, const std::string& where) {
-  AdapterSum sum = sum_of(weight, adapters, shape, compute, where);
-  return WeightMatrix(std::shared_ptr<const ComposedWeight>(
-      std::make_shared<const AdaptedWeight>(std::move(weight), shape, std::move(sum))));
-}
-
 Tensor merged(const WeightMatrix& weight, const std::vector<ModuleAdapter>& adapters,
               const Shape& shape, Dtype dtype, const std::string& where) {
   const AdapterSum sum = sum_of(weight, adapters, shape, Dtype::kF32, where);
@@ -398,18 +221,6 @@ Tensor merged(const WeightMatrix& weight, const std::vector<ModuleAdapter>& adap
                 block.bytes());
   }
   return result;
-}
-
-WeightMatrix with_biases(WeightMatrix merged, const std::vector<ModuleAdapter>& adapters,
-                         std::int64_t out) {
-  std::vector<ModuleAdapter> biases;
-  for (const ModuleAdapter& a : adapters) {
-    if (a.bias.defined()) {
-      biases.push_back({.delta = nullptr, .factor = 1, .scale = a.scale, .bias = a.bias});
-    }
-  }
-  if (biases.empty()) return merged;
-  return adapted(std::move(merged), biases, {out, 0}, Dtype::kF32, "");
 }
 
 }  // namespace zimage

@@ -11,7 +11,7 @@
 
 namespace zimage {
 
-// Rows of x whose change is computed at a time.
+// Rows of x whose change is computed at a time where that needs a whole weight.
 inline constexpr std::int64_t kDeltaRows = 512;
 
 // W + sum of scale * (W' - W) over the adapters, taken apart into

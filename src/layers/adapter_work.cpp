@@ -16,16 +16,25 @@ std::int64_t count_parts(std::int64_t rows) {
   return parts;
 }
 
-// As AdaptedWeight does it.
-double product_flop(const ModuleAdapter& adapter, std::int64_t rows, bool is_int8) {
+bool is_by_columns(const ModuleAdapter& adapter) {
+  return adapter.magnitude.defined() && adapter.magnitude.rank() == 2;
+}
+
+// Decoded along with the weight.
+bool is_decoded(const ModuleAdapter& adapter, bool is_int8) {
+  return !is_int8 && !is_by_columns(adapter) && !adapter.delta->is_small();
+}
+
+// As AdaptedWeight does it. has_own: a magnitude of columns multiplies the weight once more.
+double product_flop(const ModuleAdapter& adapter, std::int64_t rows, bool is_int8, bool has_own) {
   const WeightDelta& delta = *adapter.delta;
-  const bool by_columns = adapter.magnitude.defined() && adapter.magnitude.rank() == 2;
-  if (!by_columns && !delta.is_small() && !is_int8) {  // decoded along with the weight
+  if (is_decoded(adapter, is_int8)) {
     return static_cast<double>(ops::times_decoded(rows)) * delta.decode_flop();
   }
   const ProductWork work = delta.product_work();
   const auto count = static_cast<double>(rows);
-  const double own = by_columns ? 2 * count * static_cast<double>(delta.shape().numel()) : 0;
+  const bool is_twice = has_own && is_by_columns(adapter);
+  const double own = is_twice ? 2 * count * static_cast<double>(delta.shape().numel()) : 0;
   return own + count * work.per_row + static_cast<double>(count_parts(rows)) * work.decoding;
 }
 
@@ -33,6 +42,10 @@ double product_flop(const ModuleAdapter& adapter, std::int64_t rows, bool is_int
 
 AdapterWork work_of(const std::vector<ModuleAdapter>& adapters, std::int64_t rows, bool is_merged,
                     bool is_int8) {
+  const bool has_own = std::any_of(adapters.begin(), adapters.end(), [&](const auto& a) {
+    const bool is_by_rows = a.magnitude.defined() && !is_by_columns(a);
+    return a.delta && (is_by_rows || is_decoded(a, is_int8));
+  });
   AdapterWork sum;
   for (const ModuleAdapter& adapter : adapters) {
     if (!adapter.delta) continue;
@@ -40,7 +53,7 @@ AdapterWork work_of(const std::vector<ModuleAdapter>& adapters, std::int64_t row
     if (is_merged) {
       sum.merging += adapter.delta->decode_flop();
     } else {
-      sum.product += product_flop(adapter, rows, is_int8);
+      sum.product += product_flop(adapter, rows, is_int8, has_own);
     }
   }
   return sum;

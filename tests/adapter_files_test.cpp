@@ -222,9 +222,32 @@ TEST_F(AdapterFiles, CheckTheScaleOfWholeLokrMatrices) {
   EXPECT_THAT(error_of([&] { return read(1e30, 4); }), HasSubstr("expected at most 10000 times"));
 }
 
+TEST_F(AdapterFiles, TakeTheFinerNamesOfWhatStandsThereTwice) {
+  std::map<std::string, Tensor> tensors;
+  const auto add = [&](const std::string& name, int rows) {
+    tensors[name + ".lora.down.weight"] = ones({2, 96});
+    tensors[name + ".lora.up.weight"] = ones({rows, 2});
+  };
+  for (const char* part : {"to.q", "to.k", "to.v", "to_out.0", "out"}) {
+    add(str("default.layers.0.attention.", part), 96);
+  }
+  add("default.layers.0.attention.qkv", 3 * 96);
+  add("default.layers.1.attention.qkv", 3 * 96);
+  const AdapterFile file = sort_adapter(tensors, {}, "a");
+  AdapterSet set;
+  const AppliedAdapter applied = bind_adapter(file, shapes(), 1, true, set);
+  EXPECT_EQ(applied.applied, 5);
+  EXPECT_THAT(applied.repeated,
+              ElementsAre("default.layers.0.attention.out", "default.layers.0.attention.qkv"));
+  EXPECT_THAT(report_of(applied), HasSubstr("applied 5 of 7 modules (LoRA of rank 2); in the file "
+                                            "under finer names, too: default.layers.0"));
+  EXPECT_EQ(survey_adapter(file).applied, 5);
+}
+
 TEST(AdapterNames, FollowEveryKnownStyle) {
   const std::vector<std::pair<std::string, std::string>> cases{
       {"layers.3.attention.out", "layers.3.attention.to_out.0"},
+      {"default.layers.3.attention.to.v", "layers.3.attention.to_v"},
       {"model.diffusion_model.noise_refiner.1.attention.to_out.0",
        "noise_refiner.1.attention.to_out.0"},
       {"lora_unet_context_refiner_0_attention_to_out_0", "context_refiner.0.attention.to_out.0"},

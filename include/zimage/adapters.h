@@ -41,6 +41,8 @@ struct AppliedAdapter {
   std::int64_t smallest_rank = 0, largest_rank = 0;  // 0: there are none
   std::vector<std::string> unmatched = {};           // modules and tensors that change nothing
   int for_text_encoder = 0;                          // of these
+  // Modules left out because the file has the same under finer names, too: qkv beside q, k and v.
+  std::vector<std::string> repeated = {};
   std::optional<AdapterRecipe> recipe = {};          // of a known adapter
 };
 

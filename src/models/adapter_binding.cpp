@@ -1,6 +1,7 @@
 #include "models/adapter_binding.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/check.h"
 #include "io/printable.h"
@@ -33,13 +34,43 @@ Tensor some_rows(const Tensor& x, std::int64_t begin, std::int64_t end) {
   return x.defined() ? x.slice(begin, end) : x;
 }
 
+bool is_bare_out(const std::string& module) {
+  return module.ends_with(".out") || module.ends_with("_attention_out");
+}
+
+// Some trainers write a change of q, k and v together as well as one of each, and "out" beside
+// "to_out.0". The finer names count, as for diffusers. Gives the others.
+std::set<std::string> repeated_modules(const AdapterFile& file) {
+  std::set<std::string> finer;  // of the model
+  for (const AdapterModule& module : file.modules) {
+    const auto target = adapter_target(module.name);
+    if (!target || target->modules.size() != 1 || is_bare_out(module.name)) continue;
+    finer.insert(target->modules.front());
+  }
+  std::set<std::string> result;
+  for (const AdapterModule& module : file.modules) {
+    const auto target = adapter_target(module.name);
+    if (!target || target->modules.empty()) continue;
+    if (target->modules.size() == 1 && !is_bare_out(module.name)) continue;
+    const bool is_repeated =
+        std::all_of(target->modules.begin(), target->modules.end(),
+                    [&](const std::string& name) { return finer.count(name) > 0; });
+    if (is_repeated) result.insert(module.name);
+  }
+  return result;
+}
+
 class Binding {
  public:
   Binding(const AdapterFile& file, const ModuleShapes& model, float scale, AdapterSet& set)
       : file_(file), model_(model), scale_(scale), set_(set) {}
 
   AppliedAdapter bind() {
-    for (const AdapterModule& module : file_.modules) bind(module);
+    const std::set<std::string> repeated = repeated_modules(file_);
+    for (const AdapterModule& module : file_.modules) {
+      if (repeated.count(module.name) == 0) bind(module);
+    }
+    result_.repeated.assign(repeated.begin(), repeated.end());
     result_.modules = static_cast<int>(file_.modules.size());
     for (const std::string& name : file_.other_tensors) result_.unmatched.push_back(name);
     return std::move(result_);
@@ -153,7 +184,10 @@ AppliedAdapter bind_adapter(const AdapterFile& file, const ModuleShapes& model, 
 AppliedAdapter survey_adapter(const AdapterFile& file) {
   AppliedAdapter result{.name = "", .path = file.where};
   result.modules = static_cast<int>(file.modules.size());
+  const std::set<std::string> repeated = repeated_modules(file);
+  result.repeated.assign(repeated.begin(), repeated.end());
   for (const AdapterModule& module : file.modules) {
+    if (repeated.count(module.name) > 0) continue;
     const auto target = adapter_target(module.name);
     if (!target || target->kind == AdapterTarget::Kind::kTextEncoder) {
       result.unmatched.push_back(module.name);
@@ -175,6 +209,10 @@ std::string report_of(const AppliedAdapter& a) {
   if (a.largest_rank > a.smallest_rank) ranks += str(" to ", a.largest_rank);
   std::string text = str(printable(a.name), " at ", a.scale, ": applied ", a.applied, " of ",
                          a.modules, " modules (", kinds, ranks, ")");
+  if (!a.repeated.empty()) {
+    text += str("; in the file under finer names, too: ",
+                listed_names(a.repeated, kShownNames, kShownBytes));
+  }
   if (a.unmatched.empty()) return text;
   text += str("; not applied: ", listed_names(a.unmatched, kShownNames, kShownBytes));
   return a.for_text_encoder > 0 ? str(text, "; ", a.for_text_encoder, " for a text encoder") : text;

@@ -160,6 +160,7 @@ Out adapter_out(const fs::path& path) {
   }
   out["for_text_encoder"] = adapter.for_text_encoder;
   out["without_place"] = names_out(adapter.unmatched);
+  out["repeated"] = names_out(adapter.repeated);
   return out;
 }
 

@@ -148,6 +148,13 @@ struct Component {
   Asked tensors;
 };
 
+// The last norm, too: the program does not use it, but it is published and others ask for it.
+Asked text_encoder_tensors(const TextEncoderConfig& config) {
+  Asked tensors = asked_by<TextEncoder>(config);
+  tensors.emplace_back("norm.weight", Shape{config.hidden_size});
+  return tensors;
+}
+
 // The published configuration with another number of layers.
 std::string with_layers(std::string_view config, const char* key, int layers) {
   auto json = nlohmann::ordered_json::parse(config);
@@ -162,7 +169,7 @@ std::vector<Component> components_of(int layers) {
   return {{"vae", vae, "diffusion_pytorch_model.safetensors",
            asked_by<VaeDecoder, VaeEncoder>(VaeConfig::from_json(parsed(vae)))},
           {"text_encoder", encoder, "model.safetensors",
-           asked_by<TextEncoder>(TextEncoderConfig::from_json(parsed(encoder)))},
+           text_encoder_tensors(TextEncoderConfig::from_json(parsed(encoder)))},
           {"transformer", transformer, "diffusion_pytorch_model.safetensors",
            asked_by<Transformer>(TransformerConfig::from_json(parsed(transformer)))}};
 }

@@ -89,8 +89,8 @@ def draw_with_sdcpp(a):
 
     model = Path(a.model)
     program = StableDiffusion(
-        diffusion_model_path=single_file(model, "transformer"),
-        llm_path=single_file(model, "text_encoder"),
+        diffusion_model_path=str(Path(a.sdcpp_files, "transformer.safetensors")),
+        llm_path=str(Path(a.sdcpp_files, "text_encoder.safetensors")),
         vae_path=single_file(model, "vae"),
         vae_decode_only=True,
         diffusion_flash_attn=True,
@@ -207,17 +207,17 @@ def contenders(a, picture):
                    "--dtype", dtype, "--profile", "--json", "--no-progress", "-o", picture, *threads]
         found.append(Contender(f"zimage {dtype}", command, read_zimage))
 
-    def peer(name, python, what, read, needs, dtype="bf16"):
-        command = [python, __file__, "--inside", what, *request, *sizes, "--dtype", dtype, *threads]
+    def peer(name, python, what, read, needs, dtype="bf16", more=()):
+        command = [python, __file__, "--inside", what, *request, *sizes, "--dtype", dtype, *threads, *more]
         found.append(Contender(name, command, read, needs))
 
     if a.diffusers:
-        for dtype in a.dtypes:
+        for dtype in [d for d in a.dtypes if d != "int8"]:
             peer(f"diffusers {dtype}", a.diffusers, "diffusers", read_diffusers,
                  needed_bytes(Path(a.model), dtype), dtype)
     if a.sdcpp:
         peer("stable-diffusion.cpp", a.sdcpp, "sdcpp", read_sdcpp,
-             needed_bytes(Path(a.model), "bf16"))
+             needed_bytes(Path(a.model), "bf16"), more=["--sdcpp-files", a.sdcpp_files])
     return found
 
 
@@ -262,8 +262,10 @@ def arguments():
     parser.add_argument("--zimage", default="build/release/bin/zimage", help="the program")
     parser.add_argument("--diffusers", metavar="PYTHON", help="with torch, diffusers, transformers")
     parser.add_argument("--sdcpp", metavar="PYTHON", help="with stable-diffusion-cpp-python")
-    parser.add_argument("--dtypes", nargs="+", default=["bf16"], choices=["bf16", "f32"],
-                        help="of zimage and diffusers; f32 where memory holds it")
+    parser.add_argument("--sdcpp-files", metavar="FOLDER",
+                        help="what original_names.py made of the model, for --sdcpp")
+    parser.add_argument("--dtypes", nargs="+", default=["bf16"], choices=["bf16", "f32", "int8"],
+                        help="of zimage and diffusers (not int8); f32 where memory holds it")
     parser.add_argument("--prompt", default="a red fox in the snow")
     parser.add_argument("--size", type=int, default=512, help="pixels per side")
     parser.add_argument("--updates", type=int, default=1, help="runs of the transformer")
@@ -277,6 +279,8 @@ def arguments():
     for name in ("size", "updates", "repeats"):
         if getattr(a, name) < 1:
             parser.error(f"--{name}: expected 1 or more")
+    if a.sdcpp and not a.sdcpp_files:
+        parser.error("--sdcpp: expected --sdcpp-files with it")
     if not Path(a.model, "model_index.json").is_file():
         parser.error(f"{a.model}: expected a snapshot folder with a model_index.json")
     return a

@@ -187,6 +187,16 @@ auto& stage_of(Plan& plan, std::string_view stage) {
                        [&](const StageMemory& s) { return s.stage == stage; });
 }
 
+// What the prompts bound to a transformer (refined captions, rope tables) and the inputs of its
+// control network take between pictures.
+std::uint64_t bound_bytes(const MemoryRequest& r) {
+  const SequenceLength tokens(r.transformer, r.vae, r.width, r.height, r.tokens);
+  const std::int64_t prompt =
+      tokens.caption * r.transformer.dim + tokens.total() * r.transformer.head_dim();
+  const std::int64_t control = r.control ? tokens.image * r.transformer.dim : 0;
+  return static_cast<std::uint64_t>(r.prompts * prompt + control) * sizeof(float);
+}
+
 // The transformer stays beside the decoder where there is room and something to gain: weights that
 // are used in place are loaded in no time.
 void keep_transformer(MemoryPlan& plan, const MemoryRequest& r, const Need& need,
@@ -196,10 +206,11 @@ void keep_transformer(MemoryPlan& plan, const MemoryRequest& r, const Need& need
   const bool all_stay = transformer.kept_layers == transformer.layers;
   const std::uint64_t converted = need.weights.converted + need.control.converted;
   const bool is_work = converted > transformer.weight_bytes / 16;
-  const bool has_room = transformer.weight_bytes + decoder.bytes() <= limit;
+  const std::uint64_t kept = transformer.weight_bytes + bound_bytes(r);
+  const bool has_room = kept + decoder.bytes() <= limit;
   if (r.images == 1 || !all_stay || !is_work || !has_room) return;
   plan.keeps_transformer = true;
-  decoder.base_bytes += transformer.weight_bytes;
+  decoder.base_bytes += kept;
 }
 
 }  // namespace

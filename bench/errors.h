@@ -19,10 +19,10 @@ using AddErrorRow = std::function<void(const ErrorRow&)>;
 
 // Of a block's products with so many rows of f32 activations and weights that bf16 holds: with the
 // activations in bf16, and from there in eight bits, as the rows are and turned (ops/int8.h), and
-// with the weights in the formats of GGUF files (block_quantizer.h). Once
-// all normal; once with outliers, that is weights of heavy tails (random_values.h) with eight input
-// channels 10 to 30 times as large, and eight channels of the activations 10 to 100 times as large.
-// What goes into w2 is silu(a) * b of normal a and b.
+// with the weights in other formats (weight_formats.h). Once all normal; once with outliers, that
+// is weights of heavy tails (random_values.h) with eight input channels 10 to 30 times as large,
+// and eight channels of the activations 10 to 100 times as large. What goes into w2 is silu(a) * b
+// of normal a and b.
 void measure_products(std::int64_t rows, const AddErrorRow& add);
 
 // Of the transformer's output on the way from noise to a picture of `size` pixels per side, for one

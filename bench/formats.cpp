@@ -1,14 +1,14 @@
-// Products of weights in the formats of GGUF files, beside the same in bf16.
+// Products of weights in the formats of GGUF files and of MLX, beside the same in bf16.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 
-#include "block_quantizer.h"
 #include "core/check.h"
 #include "measure.h"
 #include "ops/elementwise.h"
 #include "ops/linear.h"
 #include "random_values.h"
+#include "weight_formats.h"
 
 namespace zimage::bench {
 namespace {
@@ -50,8 +50,8 @@ void time_shape(std::int64_t tokens, std::int64_t in, std::int64_t out, Limit li
   const Tensor x = ops::cast(normal({tokens, in}, 1), Dtype::kBf16);
   const Tensor weight = normal({out, in}, 2), dense = ops::cast(weight, Dtype::kBf16);
   const double work = 2.0 * static_cast<double>(tokens * in * out);
-  for (const ops::BlockFormat& format : ops::block_formats()) {
-    const auto rows = quantize_blocks(weight, format);
+  for (const WeightFormat& format : weight_formats()) {
+    const auto rows = format.quantize(weight);
     const Pair time = fastest_of([&] { (void)ops::linear(x, *rows, {}, Dtype::kBf16); },
                                  [&] { (void)ops::linear(x, dense, {}, Dtype::kBf16); });
     char percent[16];

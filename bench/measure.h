@@ -20,8 +20,8 @@ struct Compute {
 // Every operation of a transformer block, for `tokens` of picture and caption.
 void time_operations(std::int64_t tokens, Compute compute, const AddRow& add);
 
-// The products of a transformer block with weights in the formats of GGUF files, in pairs with the
-// same in bf16.
+// The products of a transformer block with weights in other formats (weight_formats.h), in pairs
+// with the same in bf16.
 void time_formats(std::int64_t tokens, Limit limit, const AddRow& add);
 
 // Convolutions and norms of the VAE decoder, for a picture of size x size pixels.

@@ -1,10 +1,10 @@
-#include "block_quantizer.h"
 #include "core/check.h"
 #include "errors.h"
 #include "ops/elementwise.h"
 #include "ops/int8.h"
 #include "ops/linear.h"
 #include "random_values.h"
+#include "weight_formats.h"
 
 namespace zimage::bench {
 namespace {
@@ -47,7 +47,8 @@ void measure_product(std::string_view name, const Shape& x_shape, std::int64_t o
   const Tensor x = activations(x_shape, name == "w2", has_outliers);
   const Tensor w = weights({out, in}, has_outliers);
   const Tensor rounded = ops::cast(x, Dtype::kBf16);
-  const Tensor expected = ops::linear(x, ops::cast(w, Dtype::kF32), {}, Dtype::kF32);
+  const Tensor exact = ops::cast(w, Dtype::kF32);
+  const Tensor expected = ops::linear(x, exact, {}, Dtype::kF32);
   const auto in_eight_bits = [&](int rotation) {
     const auto matrix = ops::quantize_int8(w, rotation);
     return relative_error(ops::linear(rounded, matrix, {}, Dtype::kF32), expected);
@@ -56,10 +57,10 @@ void measure_product(std::string_view name, const Shape& x_shape, std::int64_t o
                {{"bf16", relative_error(ops::linear(rounded, w, {}, Dtype::kF32), expected)},
                 {"int8", in_eight_bits(1)},
                 {"int8, turned", in_eight_bits(ops::int8_rotation(in))}}};
-  for (const ops::BlockFormat& format : ops::block_formats()) {
-    const auto blocks = quantize_blocks(ops::cast(w, Dtype::kF32), format);
-    row.errors.emplace_back(
-        format.name, relative_error(ops::linear(rounded, *blocks, {}, Dtype::kF32), expected));
+  for (const WeightFormat& format : weight_formats()) {
+    const auto rows = format.quantize(exact);
+    row.errors.emplace_back(format.name,
+                            relative_error(ops::linear(rounded, *rows, {}, Dtype::kF32), expected));
   }
   add(row);
 }

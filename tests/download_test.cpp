@@ -4,8 +4,7 @@
 
 #include <fstream>
 
-#include "fake_hub.h"
-#include "program_testing.h"
+#include "hub_program_testing.h"
 
 namespace zimage {
 namespace {
@@ -15,9 +14,9 @@ using testing::HasSubstr;
 
 constexpr const char* kBase = "Tongyi-MAI/Z-Image";
 
-class DownloadTest : public ProgramTest {
+class DownloadTest : public HubProgramTest {
  protected:
-  DownloadTest() {
+  DownloadTest() : HubProgramTest(kBase) {
     hub_.add_folder(test_data("pipeline/snapshot"));
     // Base's shift, so that its preset and its schedule are drawn with.
     std::string scheduler = text_of(test_data("pipeline/snapshot/scheduler/scheduler_config.json"));
@@ -26,18 +25,6 @@ class DownloadTest : public ProgramTest {
     hub_.add("scheduler/scheduler_config.json", scheduler);
     hub_.add("README.md", "# words");
   }
-
-  pid_t start(const std::vector<std::string>& args) const {
-    std::vector<std::string> variables{"HF_ENDPOINT=" + hub_.url(),
-                                       "HF_HUB_CACHE=" + (dir_ / "hub").string(), "HF_TOKEN=t",
-                                       "OMP_WAIT_POLICY=passive"};
-    if (is_offline_) variables.emplace_back("HF_HUB_OFFLINE=1");
-    return start_in(dir_.path(), args, pointers_to(variables).data());
-  }
-  Result run(const std::vector<std::string>& args) { return finish(start(args)); }
-
-  bool is_offline_ = false;
-  FakeHub hub_{kBase};
 };
 
 TEST_F(DownloadTest, BaseIsResolvedFetchedAndDrawnWithItsOwnDefaults) {

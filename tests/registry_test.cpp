@@ -53,6 +53,26 @@ TEST(ModelSpec, TellsKindsOfNamesApart) {
   EXPECT_EQ(parse_model_spec("org/name").kind, Kind::kHub);
 }
 
+TEST(ModelSpec, NamesAFileOfARepository) {
+  const ModelSpec file = parse_model_spec("org/name:sub/x.gguf");
+  EXPECT_EQ(file.kind, Kind::kHub);
+  EXPECT_EQ(file.repo, "org/name");
+  EXPECT_EQ(file.revision, "");
+  EXPECT_EQ(file.file, "sub/x.gguf");
+  const ModelSpec both = parse_model_spec("org/name:refs/pr/1:x.safetensors");
+  EXPECT_EQ(both.revision, "refs/pr/1");
+  EXPECT_EQ(both.file, "x.safetensors");
+  EXPECT_EQ(parse_model_spec("turbo:x.gguf").repo, "Tongyi-MAI/Z-Image-Turbo");
+  EXPECT_EQ(parse_hub_spec("org/name:x.gguf")->file, "x.gguf");
+  for (const char* text : {"x.gguf", "org/x.gguf", "/a/b:x.gguf", "nonsense", ""}) {
+    EXPECT_FALSE(parse_hub_spec(text).has_value()) << text;
+  }
+  EXPECT_THAT(error_of([] { return parse_model_spec("/no/where:x.gguf"); }),
+              HasSubstr("no such file or folder"));
+  EXPECT_THAT(error_of([] { return parse_model_spec("demo:x.gguf"); }),
+              HasSubstr("has no revisions and no files"));
+}
+
 TEST(ModelSpec, RefusesWhatIsNeitherPathNorName) {
   const auto error = [](const std::string& text) {
     return error_of([&] { return parse_model_spec(text); });

@@ -5,9 +5,10 @@
 namespace zimage::cli {
 
 ModelFlags::ModelFlags(CLI::App& app) {
-  app.add_option("-m,--model", model_,
-                 "turbo (the default), base, demo, a hub id[:revision], a snapshot folder or a "
-                 ".safetensors or .gguf file")
+  app.add_option(
+         "-m,--model", model_,
+         "turbo (the default), base, demo, a hub id[:revision][:FILE], a snapshot folder or a "
+         ".safetensors or .gguf file")
       ->type_name("MODEL");
   app.add_option("--weights-variant", weights_variant_, "fp16, bf16, ...: files of that variant")
       ->type_name("NAME");

@@ -182,7 +182,7 @@ int download(int argc, char** argv) {
   CLI::App app("Fetches a model from the Hugging Face hub into its cache.", "zimage download");
   std::string model, variant;
   bool dry_run = false, json = false, no_progress = false;
-  app.add_option("MODEL", model, "hub id[:revision] or alias; turbo when not given")
+  app.add_option("MODEL", model, "hub id[:revision][:FILE] or alias; turbo when not given")
       ->type_name("ID");
   app.add_option("--weights-variant", variant, "fp16, bf16, ...: files of that variant")
       ->type_name("NAME");

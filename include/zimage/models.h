@@ -16,15 +16,16 @@ struct DownloadProgress {
 };
 
 // How a model that is named by a text is found. Texts are: nothing (the default, Turbo), an alias
-// ("turbo", "base", "turbo-8bit", "demo"), a hub id with or without ":revision", a snapshot folder,
-// a .safetensors or .gguf file, or a folder of such files. An existing path wins over everything
-// else.
+// ("turbo", "base", "turbo-8bit", "demo"), a hub id with or without ":revision" and ":FILE", a
+// snapshot folder, a .safetensors or .gguf file, or a folder of such files. An existing path wins
+// over everything else.
 struct ModelOptions {
   std::string weights_variant = {};  // "fp16", "bf16", ...; empty: the plain files
   // Where configurations, tokenizer and missing weights come from when the model is a file; empty:
   // the published model of the family that the file's name tells.
   std::string base_model = {};
-  // Checkpoint files that replace a component's weights; empty: the model's own.
+  // Checkpoint files that replace a component's weights, of this machine or "org/name:FILE" on the
+  // hub; empty: the model's own.
   std::filesystem::path transformer = {}, text_encoder = {}, vae = {};
   // Control network: a .safetensors file, a folder or a hub id; empty: none. control_file picks a
   // file of a folder or repository that holds several.
@@ -48,7 +49,8 @@ struct DownloadPlan {
 // What download_model() would fetch; asks the hub. Throws Error in words.
 DownloadPlan plan_download(const std::string& model, const ModelOptions& options = {});
 
-// Fetches a hub model into the Hugging Face cache; returns its snapshot folder.
+// Fetches a hub model into the Hugging Face cache; returns its snapshot folder, or the file that is
+// named or stands alone in a repository of .gguf files.
 std::filesystem::path download_model(const std::string& model, const ModelOptions& options = {});
 
 struct ModelEntry {

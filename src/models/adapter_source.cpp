@@ -6,11 +6,11 @@
 #include <optional>
 
 #include "core/check.h"
-#include "hub/cache.h"
 #include "io/printable.h"
 #include "models/hub_models.h"
 #include "models/listed_names.h"
 #include "models/model_spec.h"
+#include "models/repository_files.h"
 
 namespace zimage {
 namespace {
@@ -72,13 +72,6 @@ std::vector<std::string> names_below(const fs::path& folder) {
   return names;
 }
 
-std::vector<std::string> names_of(const hub::Listing& listing) {
-  std::vector<std::string> names;
-  for (const hub::File& file : listing.files) names.push_back(file.path);
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 hub::Patterns patterns_of(const std::string& file) {
   const fs::path config = fs::path(file).parent_path() / kConfig;
   return {hub::literal_pattern(file), hub::literal_pattern(config.string())};
@@ -86,19 +79,15 @@ hub::Patterns patterns_of(const std::string& file) {
 
 fs::path in_repository(const hub::Spec& spec, const AdapterOptions& adapter,
                        const ModelOptions& options) {
-  const hub::Options from = hub_options(options);
-  if (const auto cached = hub::find_cached(spec, {}, from)) {
-    if (const auto listing = hub::read_tree(spec, cached->commit, from)) {
-      const std::string file = choose(names_of(*listing), adapter);
-      const auto chosen = hub::find_cached(spec, patterns_of(file), from);
-      if (chosen && chosen->is_known_whole) return chosen->folder / file;
-    } else if (from.is_offline) {
-      return cached->folder / choose(names_below(cached->folder), adapter);
-    }
-  }
-  const hub::Listing listing = hub::list_files(spec, from);
-  const std::string file = choose(names_of(listing), adapter);
-  return fetch_files(spec, listing, patterns_of(file), from, options) / file;
+  std::string file = adapter.file;
+  const fs::path folder = chosen_files(
+      spec, file,
+      [&](const hub::Listing& listing) {
+        file = choose(names_of(listing), adapter);
+        return patterns_of(file);
+      },
+      options);
+  return folder / file;
 }
 
 float parse_scale(std::string_view text, const std::string& whole) {

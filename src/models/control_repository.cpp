@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/check.h"
-#include "hub/cache.h"
 #include "io/printable.h"
 #include "models/hub_models.h"
 #include "models/listed_names.h"
@@ -45,11 +44,11 @@ hub::Patterns patterns_of(const std::vector<std::string>& names, const ModelOpti
     patterns.emplace_back(kControlConfig);
   }
   if (!file.empty()) {
-    patterns.push_back(file);
+    patterns.push_back(hub::literal_pattern(file));
     return patterns;
   }
   for (const std::string& name : names) {
-    if (is_of_diffusers(name, variant)) patterns.push_back(name);
+    if (is_of_diffusers(name, variant)) patterns.push_back(hub::literal_pattern(name));
   }
   return patterns;
 }
@@ -83,21 +82,12 @@ std::string choose_control_file(const std::vector<std::string>& names, const std
 
 fs::path control_repository(const hub::Spec& spec, const ModelOptions& options,
                             const ControlFlags& flags) {
-  const hub::Options from = hub_options(options);
-  if (const auto cached = hub::find_cached(spec, {}, from)) {
-    std::error_code error;
-    const bool has_wanted = !options.control_file.empty() &&
-                            fs::is_regular_file(cached->folder / options.control_file, error);
-    if (has_wanted) return cached->folder;
-    if (const auto listing = hub::read_tree(spec, cached->commit, from)) {
-      const auto patterns = patterns_of(in_top_folder(*listing), options, spec.repo, flags);
-      const auto chosen = hub::find_cached(spec, patterns, from);
-      if (chosen && chosen->is_known_whole) return chosen->folder;
-    }
-  }
-  const hub::Listing listing = hub::list_files(spec, from);
-  const auto patterns = patterns_of(in_top_folder(listing), options, spec.repo, flags);
-  return fetch_files(spec, listing, patterns, from, options);
+  return chosen_files(
+      spec, options.control_file,
+      [&](const hub::Listing& listing) {
+        return patterns_of(in_top_folder(listing), options, spec.repo, flags);
+      },
+      options);
 }
 
 }  // namespace zimage

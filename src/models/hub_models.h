@@ -22,4 +22,19 @@ std::filesystem::path fetch_files(const hub::Spec& spec, const hub::Listing& lis
                                   const hub::Patterns& patterns, const hub::Options& from,
                                   const ModelOptions& options);
 
+// The folder in the cache with the files that `patterns_of` picks from a repository's listing; what
+// is missing is downloaded. Without the hub it is enough that the cache tells the choice. wanted:
+// the file that the user named, or empty.
+std::filesystem::path chosen_files(
+    const hub::Spec& spec, const std::string& wanted,
+    const std::function<hub::Patterns(const hub::Listing&)>& patterns_of,
+    const ModelOptions& options);
+
+// The checkpoint file in the cache that choose_checkpoint() picks of a repository.
+std::filesystem::path hub_checkpoint(const hub::Spec& spec, const std::string& file,
+                                     const std::string& what, const ModelOptions& options);
+
+// Whether a repository is no snapshot but holds checkpoint files. Asks the cache first.
+bool is_checkpoint_repository(const hub::Spec& spec, const ModelOptions& options);
+
 }  // namespace zimage

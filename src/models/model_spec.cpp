@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "io/open_file.h"
 #include "io/printable.h"
+#include "models/checkpoint_file.h"
 #include "models/registry.h"
 
 namespace zimage {
@@ -48,7 +49,7 @@ std::string trimmed(const std::string& text) {
 
 bool looks_local(const std::string& text) {
   constexpr std::array<std::string_view, 5> kStarts{"/", "./", "../", "~", kFileScheme};
-  return text == "." || text == ".." || text.ends_with(".safetensors") || text.ends_with(".gguf") ||
+  return text == "." || text == ".." || is_checkpoint_name(text) ||
          std::any_of(kStarts.begin(), kStarts.end(),
                      [&](std::string_view start) { return text.starts_with(start); });
 }
@@ -81,13 +82,30 @@ std::string aliases() {
 ModelSpec spec_of_path(const fs::path& path) {
   std::error_code error;
   const bool is_folder = fs::is_directory(path, error);
-  return {is_folder ? ModelSpec::Kind::kFolder : ModelSpec::Kind::kFile, "", "", path};
+  return {is_folder ? ModelSpec::Kind::kFolder : ModelSpec::Kind::kFile, "", "", "", path};
 }
 
-ModelSpec spec_of_id(const std::string& id, const std::string& revision, const std::string& text) {
-  check(revision.empty() || is_revision(revision), "model ", printable(text), ": revision ",
-        printable(revision), " is no branch, tag or commit");
-  return {ModelSpec::Kind::kHub, id, revision, ""};
+// "name", "name:revision", "name:FILE", "name:revision:FILE"
+struct NameParts {
+  std::string name, revision, file;
+  bool has_colon;
+
+  explicit NameParts(const std::string& text) : has_colon(text.find(':') != text.npos) {
+    std::string rest = text;
+    if (const auto last = rest.rfind(':'); last != rest.npos && is_checkpoint_name(rest)) {
+      file = rest.substr(last + 1);
+      rest.resize(last);
+    }
+    const auto colon = rest.find(':');
+    name = trimmed(rest.substr(0, colon));
+    if (colon != rest.npos) revision = trimmed(rest.substr(colon + 1));
+  }
+};
+
+ModelSpec spec_of_id(const std::string& id, const NameParts& parts, const std::string& text) {
+  check(parts.revision.empty() || is_revision(parts.revision), "model ", printable(text),
+        ": revision ", printable(parts.revision), " is no branch, tag or commit");
+  return {ModelSpec::Kind::kHub, id, parts.revision, parts.file, ""};
 }
 
 }  // namespace
@@ -123,27 +141,35 @@ fs::path expanded_path(const std::string& text) {
 
 ModelSpec parse_model_spec(const std::string& given) {
   const std::string text = trimmed(given);
-  if (text.empty()) return spec_of_id(std::string(known_models().front().id), "", text);
+  if (text.empty()) return spec_of_id(std::string(known_models().front().id), NameParts(""), text);
   check_path(text);
   const fs::path path = expanded_path(text);
   std::error_code error;
   if (fs::exists(path, error)) return spec_of_path(path);
-  check(!looks_local(text), "model ", printable(text), ": no such file or folder");
 
-  const auto colon = text.find(':');
-  const std::string name = trimmed(text.substr(0, colon));
-  const std::string revision = colon == text.npos ? "" : trimmed(text.substr(colon + 1));
-  check(colon == text.npos || !revision.empty(), "model ", printable(text),
-        ": expected a revision behind the colon");
-  if (const KnownModel* known = find_known_model(name)) {
-    if (!known->id.empty()) return spec_of_id(std::string(known->id), revision, text);
-    check(revision.empty(), "model ", printable(text), ": ", known->alias, " has no revisions");
-    return {ModelSpec::Kind::kDemo, "", "", ""};
+  const NameParts parts(text);
+  const KnownModel* const known = find_known_model(parts.name);
+  const bool is_name = !parts.file.empty() && (known != nullptr || is_hub_id(parts.name));
+  check(is_name || !looks_local(text), "model ", printable(text), ": no such file or folder");
+  check(!parts.has_colon || !parts.revision.empty() || !parts.file.empty(), "model ",
+        printable(text), ": expected a revision or a file behind the colon");
+  if (known != nullptr) {
+    if (!known->id.empty()) return spec_of_id(std::string(known->id), parts, text);
+    check(!parts.has_colon, "model ", printable(text), ": ", known->alias,
+          " has no revisions and no files to choose from");
+    return {ModelSpec::Kind::kDemo, "", "", "", ""};
   }
-  check(is_hub_id(name), "model ", printable(text), " is not known: expected ", aliases(),
+  check(is_hub_id(parts.name), "model ", printable(text), " is not known: expected ", aliases(),
         ", a hub id such as ", known_models().front().id,
         ", a snapshot folder or a .safetensors or .gguf file");
-  return spec_of_id(name, revision, text);
+  return spec_of_id(parts.name, parts, text);
+}
+
+std::optional<ModelSpec> parse_hub_spec(const std::string& given) {
+  const std::string text = trimmed(given);
+  const NameParts parts(text);
+  if (!is_hub_id(parts.name) || is_checkpoint_name(parts.name)) return {};
+  return spec_of_id(parts.name, parts, text);
 }
 
 }  // namespace zimage

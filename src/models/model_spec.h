@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace zimage {
@@ -10,12 +11,17 @@ struct ModelSpec {
   enum class Kind { kHub, kFolder, kFile, kDemo };
   Kind kind;
   std::string repo, revision;  // kHub; revision empty when not given
+  std::string file;            // kHub: a checkpoint file in the repository; empty: all of it
   std::filesystem::path path;  // kFolder, kFile
 };
 
 // Empty text is the default model. An existing path wins over everything else, "~" and file:// are
 // understood. Throws Error: a path that does not exist, a name that is neither known nor a hub id.
 ModelSpec parse_model_spec(const std::string& text);
+
+// "org/name", "org/name:revision", "org/name:FILE" or "org/name:revision:FILE", where FILE ends
+// with .safetensors or .gguf; nothing for other text. Throws Error for a revision that is none.
+std::optional<ModelSpec> parse_hub_spec(const std::string& text);
 
 // "org/name", each part of letters, digits, '-', '_' and '.', and org not a word that folders have.
 bool is_hub_id(const std::string& text);

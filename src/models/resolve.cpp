@@ -16,16 +16,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// A file of this machine, or one of a repository that is fetched.
+fs::path named_file(const std::string& flag, const std::string& text, const ModelOptions& options) {
+  const fs::path file = expanded_path(text);
+  std::error_code error;
+  if (fs::is_regular_file(file, error)) return file;
+  const auto spec = fs::exists(file, error) ? std::nullopt : parse_hub_spec(text);
+  const std::string what = str(flag, " ", printable(file.string()));
+  check(spec.has_value(), what,
+        ": no such file; expected a checkpoint or, on the hub, org/name:FILE");
+  return hub_checkpoint({spec->repo, spec->revision}, spec->file, what, options);
+}
+
 // The files that the options name for components.
 ComponentFiles named_files(const ModelOptions& options) {
   ComponentFiles files;
   const auto add = [&](const std::string& component, const fs::path& given) {
     if (given.empty()) return;
-    const fs::path file = expanded_path(given.string());
-    std::error_code error;
-    check(fs::is_regular_file(file, error), "--",
-          component == "text_encoder" ? "text-encoder" : component, " ", printable(file.string()),
-          ": no such file");
+    const std::string flag = component == "text_encoder" ? "--text-encoder" : "--" + component;
+    const fs::path file = named_file(flag, given.string(), options);
     check_holds(file, component);
     files[component] = file;
   };
@@ -78,19 +87,20 @@ fs::path root_of(const ModelSpec& spec, const ModelOptions& options, const Compo
 }
 
 bool holds_components(const ModelSpec& spec) {
-  return spec.kind == ModelSpec::Kind::kFile ||
+  return spec.kind == ModelSpec::Kind::kFile || !spec.file.empty() ||
          (spec.kind == ModelSpec::Kind::kFolder && !Snapshot::is_snapshot(spec.path));
 }
 
 // The family of a file or of a folder of files: by what lies in and around it, by its name, else
-// Turbo.
-FamilyChoice family_of_files(const fs::path& given) {
+// Turbo. repo: that it is of, or empty.
+FamilyChoice family_of_files(const fs::path& given, const std::string& repo) {
   fs::path path = fs::absolute(given).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();  // "folder/"
   for (const fs::path& folder : {path, path.parent_path(), path.parent_path().parent_path()}) {
     if (const auto family = family_of_metadata(folder)) return {*family, ""};
   }
-  return choose_family(path.filename().string(), {});
+  const std::string name = path.filename().string();
+  return choose_family(repo.empty() ? name : str(repo, ":", name), {});
 }
 
 // A model made of checkpoint files, with the configurations of another one.
@@ -99,7 +109,7 @@ ResolvedModel from_files(const ModelSpec& spec, const ModelOptions& options, Com
                                    ? components_in_file(spec.path)
                                    : components_in_folder(spec.path, files);
   files.insert(found.begin(), found.end());  // those named by options stay
-  FamilyChoice choice = family_of_files(spec.path);
+  FamilyChoice choice = family_of_files(spec.path, spec.repo);
   std::string base = options.base_model;
   if (base.empty()) {
     for (const KnownModel& model : known_models()) {
@@ -115,10 +125,22 @@ ResolvedModel from_files(const ModelSpec& spec, const ModelOptions& options, Com
   return {open_with(root, options, files), choice.family};
 }
 
+// A checkpoint file on the hub becomes one of this machine.
+ModelSpec fetched(ModelSpec spec, const std::string& model, const ModelOptions& options) {
+  if (spec.kind != ModelSpec::Kind::kHub) return spec;
+  const hub::Spec repository{spec.repo, spec.revision};
+  const bool is_known = find_known_model(spec.repo) != nullptr;
+  if (spec.file.empty() && (is_known || !is_checkpoint_repository(repository, options)))
+    return spec;
+  spec.path = hub_checkpoint(repository, spec.file, str("model ", printable(model)), options);
+  spec.kind = ModelSpec::Kind::kFile;
+  return spec;
+}
+
 }  // namespace
 
 ResolvedModel resolve_model(const std::string& model, const ModelOptions& options) {
-  const ModelSpec spec = parse_model_spec(model);
+  const ModelSpec spec = fetched(parse_model_spec(model), model, options);
   const ComponentFiles files = named_files(options);
   if (holds_components(spec)) return from_files(spec, options, files);
   check(options.base_model.empty(), "--base-model ", printable(options.base_model), ": ",

@@ -9,12 +9,14 @@
 
 #include "core/check.h"
 #include "core/log.h"
+#include "hub/cache.h"
 #include "io/file.h"
 #include "io/new_folder.h"
 #include "io/open_file.h"
 #include "io/printable.h"
 #include "models/component_weights.h"
 #include "models/control_files.h"
+#include "models/hub_models.h"
 #include "models/mlx_manifest.h"
 #include "models/model_spec.h"
 #include "models/resolve.h"
@@ -175,10 +177,14 @@ void check_output(const fs::path& output, const fs::path& root) {
               " lies inside the source ", shown(root), "; expected a folder of its own");
 }
 
-// Of a hub model: its id and the revision or, without one, the commit.
-void add_origin(json& manifest, const std::string& model, const Snapshot& snapshot) {
+// Of a snapshot on the hub: its id and the revision or, without one, the commit.
+void add_origin(json& manifest, const std::string& model, const ModelOptions& options,
+                const Snapshot& snapshot) {
   const ModelSpec spec = parse_model_spec(model);
   if (spec.kind != ModelSpec::Kind::kHub) return;
+  // A checkpoint file has the root of its base model.
+  const fs::path repository = hub::repo_folder({spec.repo, ""}, hub_options(options));
+  if (snapshot.root().parent_path().parent_path() != repository) return;
   manifest["model_id"] = spec.repo;
   manifest["revision"] =
       spec.revision.empty() ? snapshot.root().filename().string() : spec.revision;
@@ -224,7 +230,7 @@ void quantize_mlx(const std::string& model, const fs::path& output, const MlxOpt
   }
   check_quantizable(snapshot, "vae");
   json manifest = manifest_of(options);
-  add_origin(manifest, model, snapshot);
+  add_origin(manifest, model, options.model, snapshot);
   std::vector<MlxWriter> writers;
   const Copies copies = copies_of(snapshot);
   std::uint64_t bytes = copies.bytes();

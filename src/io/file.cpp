@@ -34,13 +34,12 @@ void check_target(const fs::path& path) {
 
 // An empty file of a new name in `folder`.
 FileHandle create_temporary(const fs::path& folder, fs::path& name) {
-  constexpr int kAttempts = 100;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    name = folder / temporary_name();
-    FileHandle handle(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-    if (handle.is_open() || (errno != EEXIST && errno != EINTR)) return handle;
-  }
-  return {};
+  int file = -1;
+  name = make_with_new_name(folder, [&](const fs::path& path) {
+    file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    return file >= 0;
+  });
+  return FileHandle(file);
 }
 
 void sync_folder(const fs::path& folder) {

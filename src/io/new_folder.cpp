@@ -44,14 +44,11 @@ void check_is_replaceable(const fs::path& path) {
 }
 
 fs::path make_temporary(const fs::path& folder, const fs::path& wanted) {
-  constexpr int kAttempts = 100;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    fs::path path = folder / temporary_name();
-    if (::mkdir(path.c_str(), 0777) == 0) return path;
-    if (errno != EEXIST) break;
-  }
-  throw Error(str(shown(wanted), ": the folder cannot be created: ", error_text(errno),
-                  "; choose another place to write to"));
+  fs::path made = make_with_new_name(
+      folder, [](const fs::path& path) { return ::mkdir(path.c_str(), 0777) == 0; });
+  check(!made.empty(), shown(wanted), ": the folder cannot be created: ", error_text(errno),
+        "; choose another place to write to");
+  return made;
 }
 
 }  // namespace
@@ -61,6 +58,17 @@ std::string temporary_name() {
   char digits[17];
   std::snprintf(digits, sizeof digits, "%08x%08x", random(), random());
   return str(".zimage-", digits, ".tmp");
+}
+
+fs::path make_with_new_name(const fs::path& folder,
+                            const std::function<bool(const fs::path&)>& make) {
+  constexpr int kAttempts = 100;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    fs::path path = folder / temporary_name();
+    if (make(path)) return path;
+    if (errno != EEXIST && errno != EINTR) break;
+  }
+  return {};
 }
 
 ParentFolders::ParentFolders(const fs::path& folder) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,12 @@ namespace zimage {
 
 // A new name each time, short so that it fits where any name fits.
 std::string temporary_name();
+
+// A new name in `folder` for which make(path) is true: tries others where it leaves EEXIST or EINTR
+// in errno. Empty, and errno as make() left it, where it fails for another reason.
+std::filesystem::path make_with_new_name(
+    const std::filesystem::path& folder,
+    const std::function<bool(const std::filesystem::path&)>& make);
 
 // The folders on the way to `folder` that it makes; all of them are removed again unless kept.
 class ParentFolders {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "core/check.h"
 #include "io/json.h"
@@ -31,6 +32,21 @@ Tensor row_scales(const StoredInt8& s) {
   return scales;
 }
 
+// Some writers tell the shape before they padded it to whole blocks.
+void check_original_shape(const Json& json, const Shape& shape) {
+  constexpr std::string_view kKey = "orig_shape";
+  if (!json.has(kKey)) return;
+  const auto original = json.get<std::vector<std::int64_t>>(kKey);
+  std::string text;
+  bool is_same = static_cast<int>(original.size()) == shape.rank();
+  for (std::size_t i = 0; i < original.size(); ++i) {
+    text += str(i == 0 ? "" : ", ", original[i]);
+    is_same = is_same && original[i] == shape[static_cast<int>(i)];
+  }
+  check(is_same, json.where(), ": ", kKey, " is [", text, "] beside a tensor ", shape,
+        "; weights that were padded are not supported, expected the same shape");
+}
+
 int rotation_of(const StoredInt8& s) {
   check(s.marker.defined() && s.marker.dtype() == Dtype::kU8, s.where, ": ", printable(s.name),
         " is I8 without a comfy_quant tensor beside it that tells the format; expected ", kFormat);
@@ -39,8 +55,13 @@ int rotation_of(const StoredInt8& s) {
                                 str(s.where, ": comfy_quant of ", printable(s.name)));
   const auto format = json.get<std::string>("format");
   check(format == kFormat, json.where(), ": format is ", printable(format), ", expected ", kFormat);
-  if (!json.get_or("convrot", false)) return 1;
-  return json.get_or("convrot_groupsize", kDefaultGroup);
+  check_original_shape(json, s.values.shape());
+  // Under "params", too, as ComfyUI looks there for what it does not find at the top.
+  const auto value = [&](std::string_view key, auto otherwise) {
+    if (json.has(key) || !json.has("params")) return json.get_or(key, otherwise);
+    return json.object("params").get_or(key, otherwise);
+  };
+  return value("convrot", false) ? value("convrot_groupsize", kDefaultGroup) : 1;
 }
 
 }  // namespace

@@ -14,7 +14,8 @@ struct StoredInt8 {
   std::string name, where;  // of the weight and its checkpoint, for messages
 };
 
-// Throws Error for another format, a scale that does not fit and a rotation that does not.
+// Throws Error for another format, an orig_shape that is not the shape, a scale that does not fit
+// and a rotation that does not.
 ops::Int8Matrix int8_matrix(const StoredInt8& stored);
 
 }  // namespace zimage

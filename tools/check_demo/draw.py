@@ -15,6 +15,7 @@ class Preset:
     steps: int = 13
     guidance: float = 2.0
     flags: tuple = ()  # further ones of the program
+    model: str = ""  # in place of the one that all settings have
 
 
 @dataclass
@@ -77,7 +78,8 @@ def with_program(program, model, jobs, preset):
 def draw(args, jobs, preset):
     """args: of check.py; pictures that are there already are kept."""
     missing = [job for job in jobs if not job.path.exists()]
+    model = preset.model or args.model
     if args.program:
-        with_program(args.program, args.model, missing, preset)
+        with_program(args.program, model, missing, preset)
     elif missing:
-        with_diffusers(args.model, missing, preset)
+        with_diffusers(model, missing, preset)

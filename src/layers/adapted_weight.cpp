@@ -1,7 +1,6 @@
 #include "layers/adapted_weight.h"
 
 #include <algorithm>
-#include <cassert>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -37,7 +36,7 @@ void for_rows(Tensor& x, const std::function<void(std::int64_t row, float* value
 // Rows of W + factor * delta; delta may be null.
 Tensor block_with(const WeightMatrix& weight, const WeightDelta* delta, float factor,
                   std::int64_t begin, std::int64_t end) {
-  const Tensor block = block_of(weight, begin, end);
+  const Tensor block = decoded_rows(weight, begin, end);
   if (delta == nullptr) return block;
   return ops::add_gated(block, delta->block(begin, end), filled(block.dim(1), factor));
 }
@@ -165,25 +164,9 @@ AdapterSum sum_of(const WeightMatrix& weight, const std::vector<ModuleAdapter>& 
   return std::move(builder).sum();
 }
 
-Tensor block_of(const WeightMatrix& weight, std::int64_t begin, std::int64_t end) {
-  if (weight.dense() != nullptr) return ops::cast(weight.dense()->slice(begin, end), Dtype::kF32);
-  if (const ops::Int8Matrix* int8 = weight.int8()) {
-    return ops::dequantize(
-        {int8->values.slice(begin, end), int8->scales.slice(begin, end), int8->rotation},
-        Dtype::kF32);
-  }
-  assert(weight.rows() != nullptr);
-  const std::int64_t in = weight.rows()->shape()[1];
-  Tensor block = empty({end - begin, in});
-  for_rows(block, [&](std::int64_t row, float* values) {
-    weight.rows()->decode(begin + row, 0, in, values);
-  });
-  return block;
-}
-
 Tensor block_of(const WeightMatrix& weight, const AdapterSum& sum, std::int64_t begin,
                 std::int64_t end) {
-  const Tensor own = block_of(weight, begin, end);
+  const Tensor own = decoded_rows(weight, begin, end);
   Tensor block = own.clone();
   const std::int64_t in = block.dim(1);
   if (sum.own.defined()) {

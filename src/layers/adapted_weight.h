@@ -38,9 +38,7 @@ struct AdapterSum {
 AdapterSum sum_of(const WeightMatrix& weight, const std::vector<ModuleAdapter>& adapters,
                   const Shape& shape, Dtype dtype, const std::string& where);
 
-// Rows [begin, end) of a weight, f32.
-Tensor block_of(const WeightMatrix& weight, std::int64_t begin, std::int64_t end);
-// The same as the sum makes them.
+// Rows [begin, end) of a weight as the sum makes them, f32.
 Tensor block_of(const WeightMatrix& weight, const AdapterSum& sum, std::int64_t begin,
                 std::int64_t end);
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <variant>
@@ -62,5 +63,8 @@ class WeightMatrix {
 
   std::variant<Tensor, ops::Int8Matrix, Rows, Composed> weight_;
 };
+
+// Rows [begin, end) of a weight that is no ComposedWeight, f32.
+Tensor decoded_rows(const WeightMatrix& weight, std::int64_t begin, std::int64_t end);
 
 }  // namespace zimage

@@ -3,6 +3,7 @@
 #include "isa_testing.h"
 #include "ops/elementwise.h"
 #include "ops/linear.h"
+#include "ops/low_rank.h"
 #include "tensor_rows.h"
 #include "testing.h"
 
@@ -54,6 +55,28 @@ TEST(WeightRows, RejectWhatDoesNotFit) {
 TEST(WeightRows, OfNoRowsOfXAreEmpty) {
   const TensorRows rows(zeros({4, 3}));
   EXPECT_EQ(ops::linear(zeros({0, 3}), rows, {}, Dtype::kF32).shape(), (Shape{0, 4}));
+}
+
+TEST(LowRankRow, IsARowOfTheProductOnEveryInstructionSet) {
+  constexpr std::int64_t kRank = 70, kIn = 99, kRow = 2;
+  for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16}) {
+    const Tensor down = random_normal({kRank, kIn}, dtype, 1),
+                 up = random_normal({4, kRank}, dtype, 2);
+    const auto d = values_of(down), u = values_of(up);
+    std::vector<float> expected(kIn);
+    for (std::int64_t i = 0; i < kIn; ++i) {
+      double sum = 0;
+      for (std::int64_t r = 0; r < kRank; ++r) sum += double{u[kRow * kRank + r]} * d[r * kIn + i];
+      expected[i] = static_cast<float>(sum);
+    }
+    on_every_isa([&] {
+      std::vector<float> all(kIn, -1), part(40, -1);
+      ops::low_rank_row(down, up, kRow, 0, kIn, all.data());
+      EXPECT_LE(relative_error(tensor_of({kIn}, all), tensor_of({kIn}, expected)), 1e-6);
+      ops::low_rank_row(down, up, kRow, 57, 40, part.data());
+      EXPECT_EQ(part, std::vector<float>(&all[57], &all[57] + 40));
+    });
+  }
 }
 
 }  // namespace

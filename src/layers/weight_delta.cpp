@@ -11,6 +11,7 @@
 #include "core/profile.h"
 #include "ops/elementwise.h"
 #include "ops/linear.h"
+#include "ops/low_rank.h"
 
 namespace zimage {
 namespace {
@@ -59,47 +60,6 @@ Tensor transposed_matrix(const Tensor& x) {
   return transposed(x.reshape({1, x.dim(0), x.dim(1)})).reshape({x.dim(1), x.dim(0)});
 }
 
-// values[i] += the sum of up[r] * down[r, i] over r, in this order. The sums of some channels stay
-// in registers while down streams past.
-template <class T>
-void add_products(const T* down, std::int64_t stride, const float* up, std::int64_t rank,
-                  std::int64_t n, float* values) {
-  constexpr int kWidth = 32;
-  std::int64_t c = 0;
-  for (; c + kWidth <= n; c += kWidth) {
-    float sums[kWidth];
-    std::copy_n(values + c, kWidth, sums);
-    for (std::int64_t r = 0; r < rank; ++r) {
-      const T* x = down + r * stride + c;
-      for (int i = 0; i < kWidth; ++i) sums[i] += up[r] * static_cast<float>(x[i]);
-    }
-    std::copy_n(sums, kWidth, values + c);
-  }
-  for (; c < n; ++c) {
-    for (std::int64_t r = 0; r < rank; ++r) {
-      values[c] += up[r] * static_cast<float>(down[r * stride + c]);
-    }
-  }
-}
-
-// Row `row` of up * down, channels [channel, channel + n), written.
-void decode_low_rank(const Tensor& down, const Tensor& up, std::int64_t row, std::int64_t channel,
-                     std::int64_t n, float* values) {
-  std::fill_n(values, n, 0.0f);
-  constexpr std::int64_t kPart = 64;
-  float factors[kPart];
-  const std::int64_t rank = down.dim(0), in = down.dim(1);
-  for (std::int64_t r = 0; r < rank; r += kPart) {
-    const std::int64_t part = std::min(kPart, rank - r), at = r * in + channel;
-    for (std::int64_t i = 0; i < part; ++i) factors[i] = value_at(up, row * rank + r + i);
-    if (down.dtype() == Dtype::kBf16) {
-      add_products(down.data<bf16>() + at, in, factors, part, n, values);
-    } else {
-      add_products(down.data<float>() + at, in, factors, part, n, values);
-    }
-  }
-}
-
 // Operations of low-rank factors: of the matrix that they make, and for each row of x.
 double decode_flop_of(const Tensor& down, const Tensor& up) {
   return 2.0 * static_cast<double>(down.numel()) * static_cast<double>(up.dim(0));
@@ -130,7 +90,7 @@ class LowRank : public WeightDelta {
   }
   void decode(std::int64_t row, std::int64_t channel, std::int64_t n,
               float* values) const override {
-    decode_low_rank(down_, up_, row, channel, n, values);
+    ops::low_rank_row(down_, up_, row, channel, n, values);
   }
   Tensor product(const Tensor& x) const override {
     if (!is_small()) return WeightDelta::product(x);
@@ -230,12 +190,12 @@ class Hadamard : public WeightDelta {
   }
   void decode(std::int64_t row, std::int64_t channel, std::int64_t n,
               float* values) const override {
-    decode_low_rank(down1_, up1_, row, channel, n, values);
+    ops::low_rank_row(down1_, up1_, row, channel, n, values);
     constexpr std::int64_t kPart = 256;
     float factors[kPart];
     for (std::int64_t done = 0; done < n; done += kPart) {
       const std::int64_t part = std::min(kPart, n - done);
-      decode_low_rank(down2_, up2_, row, channel + done, part, factors);
+      ops::low_rank_row(down2_, up2_, row, channel + done, part, factors);
       for (std::int64_t i = 0; i < part; ++i) values[done + i] *= factors[i];
     }
   }

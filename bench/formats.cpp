@@ -1,49 +1,15 @@
 // Products of weights in the formats of GGUF files and of MLX, beside the same in bf16.
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 
 #include "core/check.h"
 #include "measure.h"
 #include "ops/elementwise.h"
 #include "ops/linear.h"
-#include "random_values.h"
+#include "pairs.h"
 #include "weight_formats.h"
 
 namespace zimage::bench {
 namespace {
-
-Tensor normal(const Shape& shape, std::uint64_t seed) {
-  Tensor x = empty(shape);
-  fill_blocks(x.numel(), seed, [&](Random& random, std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      x.data<float>()[i] = static_cast<float>(random.normal());
-    }
-  });
-  return x;
-}
-
-double seconds_of(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-// Both in turn, so that what slows the machine down hits both.
-struct Pair {
-  double first, second;  // the fastest runs
-};
-Pair fastest_of(const std::function<void()>& first, const std::function<void()>& second) {
-  constexpr int kRuns = 5;
-  first();
-  second();
-  Pair pair{1e30, 1e30};
-  for (int i = 0; i < kRuns; ++i) {
-    pair.first = std::min(pair.first, seconds_of(first));
-    pair.second = std::min(pair.second, seconds_of(second));
-  }
-  return pair;
-}
 
 void time_shape(std::int64_t tokens, std::int64_t in, std::int64_t out, Limit limit,
                 const AddRow& add) {

@@ -29,12 +29,13 @@ struct Arguments {
 };
 
 void add_flags(CLI::App& app, Arguments& a) {
-  app.add_option("WHAT", a.what,
-                 "peaks, operations, formats, convolutions, block, forward, text, vae: what is "
-                 "timed; or error, "
-                 "alone: how far eight bits are from f32, in products or with --model in a forward")
-      ->check(CLI::IsMember({"peaks", "operations", "formats", "convolutions", "block", "forward",
-                             "text", "vae", "error"}))
+  app.add_option(
+         "WHAT", a.what,
+         "peaks, operations, formats, adapters, convolutions, block, forward, text, vae: what is "
+         "timed; or error, "
+         "alone: how far eight bits are from f32, in products or with --model in a forward")
+      ->check(CLI::IsMember({"peaks", "operations", "formats", "adapters", "convolutions", "block",
+                             "forward", "text", "vae", "error"}))
       ->capture_default_str();
   app.add_option(
       "-m,--model", a.model,
@@ -48,7 +49,8 @@ void add_flags(CLI::App& app, Arguments& a) {
                "give --make-model's transformer weights like trained ones")
       ->needs(make);
   app.add_option("--tokenizer", a.tokenizer, "snapshot that lends --make-model its tokenizer");
-  app.add_option("--tokens", a.tokens, "of the operations and formats")->capture_default_str();
+  app.add_option("--tokens", a.tokens, "of the operations, formats and adapters")
+      ->capture_default_str();
   app.add_option("--size", a.sizes, "pixels per side")->capture_default_str();
   app.add_option("--dtype", a.dtype, "int8: the products of operations, block and forward")
       ->check(CLI::IsMember({"bf16", "int8"}))
@@ -74,6 +76,24 @@ void run_error(const Arguments& a) {
   if (a.json) std::cout << json_of(rows) << std::endl;
 }
 
+// What needs no model; false for another word.
+bool time_without_model(const std::string& what, const Arguments& a, Compute compute,
+                        const AddRow& add) {
+  if (what == "peaks") return true;  // are measured in any case
+  if (what == "convolutions") {
+    for (const int size : a.sizes) time_convolutions(size, compute.limit, add);
+    return true;
+  }
+  const bool is_of_products = what == "operations" || what == "formats" || what == "adapters";
+  for (const std::int64_t tokens : a.tokens) {
+    if (what == "operations") time_operations(tokens, compute, add);
+    if (what == "formats") time_formats(tokens, compute.limit, add);
+    if (what == "adapters") time_adapters(tokens, compute.limit, add);
+  }
+  if (what == "adapters") time_adapters_loading(compute.limit, add);
+  return is_of_products;
+}
+
 void run_times(const Arguments& a) {
   const zimage::Peaks peaks = zimage::cpu::measure_peaks();
   const Limit limit = bf16_limit(peaks);
@@ -85,19 +105,7 @@ void run_times(const Arguments& a) {
     if (!a.json) print_row(row, peaks);
   };
   for (const std::string& what : a.what) {
-    if (what == "peaks") continue;  // are measured in any case
-    if (what == "convolutions") {
-      for (const int size : a.sizes) time_convolutions(size, limit, add);
-      continue;
-    }
-    if (what == "operations") {
-      for (const std::int64_t tokens : a.tokens) time_operations(tokens, compute, add);
-      continue;
-    }
-    if (what == "formats") {
-      for (const std::int64_t tokens : a.tokens) time_formats(tokens, limit, add);
-      continue;
-    }
+    if (time_without_model(what, a, compute, add)) continue;
     if (a.model.empty()) throw zimage::UsageError(what + ": expected --model FOLDER");
     if (what == "text") {
       for (const int tokens : {64, 512}) time_text_encoder(a.model, tokens, limit, add);

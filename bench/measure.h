@@ -24,6 +24,10 @@ void time_operations(std::int64_t tokens, Compute compute, const AddRow& add);
 // with the same in bf16.
 void time_formats(std::int64_t tokens, Limit limit, const AddRow& add);
 
+// The same with adapters, in pairs with the products without, and what is done on loading.
+void time_adapters(std::int64_t tokens, Limit limit, const AddRow& add);
+void time_adapters_loading(Limit limit, const AddRow& add);
+
 // Convolutions and norms of the VAE decoder, for a picture of size x size pixels.
 void time_convolutions(int size, Limit limit, const AddRow& add);
 

@@ -276,6 +276,23 @@ TEST_F(MlxModelTest, InspectNamesTheFormat) {
   EXPECT_GT(transformer.at("dtypes").at("MLX affine, 8 bits, groups of 32").at("tensors"), 20);
 }
 
+TEST_F(MlxModelTest, InspectCountsTheWeightsOfOneFile) {
+  const auto before = json::parse(inspect_model(test_snapshot()));
+  const auto report = json::parse(inspect_model(root_ / "transformer/model.safetensors"));
+  const auto& transformer = report.at("components").at("transformer");
+  EXPECT_EQ(transformer.at("parameters"),
+            before.at("components").at("transformer").at("parameters"));
+  const auto& found = transformer.at("dtypes").at("MLX affine, 8 bits, groups of 32");
+  EXPECT_EQ(report.at("dtypes").at("MLX affine, 8 bits, groups of 32"), found);
+  EXPECT_FALSE(report.at("dtypes").contains("U32"));
+  const std::uint64_t weights = found.at("parameters");
+  EXPECT_EQ(found.at("bytes"), weights + weights / 32 * 8);
+  EXPECT_EQ(report.at("other_tensors"), 0);
+  fs::remove(root_ / "quantization.json");
+  EXPECT_THAT(error_of([&] { return inspect_model(root_ / "transformer/model.safetensors"); }),
+              HasSubstr("groups of 32; a quantization.json"));
+}
+
 TEST_F(MlxModelTest, EightBitsOfOurOwnTakeTheirPlace) {
   Pipeline pipeline(root_.string(), {.dtype = ComputeDtype::kInt8});
   EXPECT_EQ(pipeline.compute_dtype(), "int8");

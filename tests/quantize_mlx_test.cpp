@@ -11,6 +11,7 @@
 #include "ops/mlx.h"
 #include "picture_testing.h"
 #include "testing.h"
+#include "zimage/models.h"
 #include "zimage/quantize.h"
 
 namespace zimage {
@@ -267,6 +268,12 @@ TEST_F(QuantizeMlx, AControlNetworkSteersAsBefore) {
   EXPECT_GT(difference(after, before).psnr, 35);
   EXPECT_LT(difference(draw(model_), before).psnr, 30);
   EXPECT_EQ(draw(model_, result_ / "model.safetensors").pixels, after.pixels);
+  const json plain = json::parse(inspect_model(control)),
+             report = json::parse(inspect_model(result_ / "model.safetensors"));
+  EXPECT_EQ(report.at("kind"), "a ControlNet");
+  EXPECT_EQ(report.at("components").at("controlnet").at("parameters"),
+            plain.at("components").at("controlnet").at("parameters"));
+  EXPECT_TRUE(report.at("dtypes").contains("MLX affine, 8 bits, groups of 32"));
   EXPECT_THAT(control_error(control), HasSubstr("exists; expected a new"));
   const fs::path quantised = dir_ / "quantised";
   fs::rename(result_, quantised);

@@ -18,8 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kControl = "controlnet";
-
 // The files of one component, perhaps among others.
 struct Checkpoint {
   const std::vector<fs::path>& files;
@@ -44,20 +42,22 @@ class Manifest {
   mutable std::optional<std::optional<MlxManifest>> manifest_;
 };
 
+Checkpoint checkpoint_of(const std::vector<fs::path>& files, const std::string& component,
+                         const std::string& where) {
+  const fs::path folder = files.front().parent_path();
+  return {files, component, where, {folder, folder.parent_path()}, kMlxManifest};
+}
+
 Checkpoint checkpoint_of(const Snapshot& snapshot, const std::string& component) {
   const auto& files = snapshot.weight_files(component);
   const fs::path folder = files.front().parent_path();
   const bool is_of_snapshot = folder == snapshot.root() / component;
-  return {files,
-          component,
-          (is_of_snapshot ? folder : files.front()).string(),
-          {folder, folder.parent_path()},
-          kMlxManifest};
+  return checkpoint_of(files, component, (is_of_snapshot ? folder : files.front()).string());
 }
 
 Checkpoint control_checkpoint(const std::vector<fs::path>& files, const fs::path& folder) {
   return {files,
-          std::string(kControl),
+          std::string(kControlNetwork),
           (files.size() == 1 ? files.front() : folder).string(),
           {folder},
           kMlxControlManifest};
@@ -67,7 +67,7 @@ Checkpoint control_checkpoint(const std::vector<fs::path>& files, const fs::path
 std::vector<TensorSource> sources_of(const std::set<std::string>& names, const Checkpoint& c) {
   ComponentLayout layout{.component = c.component,
                          .prefix = ""};  // if need be, errors name tensors
-  if (c.component == kControl) return canonical_names(names, layout).tensors;
+  if (c.component == kControlNetwork) return canonical_names(names, layout).tensors;
   for (ComponentLayout& found : find_components(names, c.where)) {
     if (found.component == c.component) layout = std::move(found);
   }
@@ -242,12 +242,32 @@ class HeaderReader {
     return tensors;
   }
 
+  // Under their names in the file, a fused one once.
+  std::map<std::string, StoredTensor> read_stored(const CheckpointFile& file,
+                                                  const std::vector<TensorSource>& sources) {
+    add(file);
+    std::map<std::string, StoredTensor> tensors;
+    for (TensorSource source : sources) {
+      source.part = 0;
+      source.parts = 1;
+      const auto [it, is_new] = tensors.insert(*stored_.find(source.stored));
+      if (is_new && it->second.dtype == Dtype::kU32 && !source.scale.empty()) {
+        as_mlx(it->second, source);
+      }
+    }
+    return tensors;
+  }
+
  private:
   void open(const fs::path& path, std::set<std::string>& names) {
     const CheckpointFile file = CheckpointFile::open(path);
+    add(file);
+    for (const auto& [name, entry] : file.tensors()) names.insert(name);
+  }
+
+  void add(const CheckpointFile& file) {
     for (const auto& [name, entry] : file.tensors()) {
       stored_.insert({name, stored_tensor(name, entry)});
-      names.insert(name);
     }
   }
 
@@ -319,6 +339,16 @@ WeightMap load_control_weights(const std::vector<fs::path>& files, const fs::pat
 
 std::vector<StoredTensor> stored_tensors(const Snapshot& snapshot, const std::string& component) {
   return HeaderReader(checkpoint_of(snapshot, component)).read();
+}
+
+std::map<std::string, StoredTensor> stored_tensors(const CheckpointFile& file, const fs::path& path,
+                                                   const std::string& component,
+                                                   const std::vector<TensorSource>& sources) {
+  const std::vector<fs::path> files{path};
+  const Checkpoint checkpoint = component == kControlNetwork
+                                    ? control_checkpoint(files, path.parent_path())
+                                    : checkpoint_of(files, component, path.string());
+  return HeaderReader(checkpoint).read_stored(file, sources);
 }
 
 std::vector<StoredTensor> stored_control_tensors(const std::vector<fs::path>& files,

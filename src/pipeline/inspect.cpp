@@ -30,13 +30,27 @@ std::string type_of(const StoredTensor& tensor) {
   return tensor.format.empty() ? std::string(name_of(tensor.dtype)) : tensor.format;
 }
 
-Out dtypes_of(const std::vector<StoredTensor>& tensors) {
+using Tensors = std::map<std::string, StoredTensor>;
+
+Tensors named(const std::vector<StoredTensor>& tensors) {
+  Tensors result;
+  for (const StoredTensor& tensor : tensors) result.insert({tensor.name, tensor});
+  return result;
+}
+
+std::int64_t parameters_of(const Tensors& tensors) {
+  std::int64_t sum = 0;
+  for (const auto& [name, tensor] : tensors) sum += tensor.shape.numel();
+  return sum;
+}
+
+Out dtypes_of(const Tensors& tensors) {
   struct Sum {
     std::int64_t tensors = 0, parameters = 0;
     std::uint64_t bytes = 0;
   };
   std::map<std::string, Sum> sums;
-  for (const StoredTensor& tensor : tensors) {
+  for (const auto& [name, tensor] : tensors) {
     Sum& sum = sums[type_of(tensor)];
     ++sum.tensors;
     sum.parameters += tensor.shape.numel();
@@ -67,10 +81,8 @@ Out component_out(const Snapshot& snapshot, const std::string& component) {
     std::error_code error;
     out["files"].push_back({{"path", file.string()}, {"bytes", fs::file_size(file, error)}});
   }
-  const auto tensors = stored_tensors(snapshot, component);
-  std::int64_t parameters = 0;
-  for (const StoredTensor& tensor : tensors) parameters += tensor.shape.numel();
-  out["parameters"] = parameters;
+  const Tensors tensors = named(stored_tensors(snapshot, component));
+  out["parameters"] = parameters_of(tensors);
   out["dtypes"] = dtypes_of(tensors);
   const WeightSurvey found = survey(snapshot, component);
   out["missing"] = names_out(found.missing);
@@ -109,8 +121,6 @@ Out snapshot_out(const fs::path& path) {
   return out;
 }
 
-using Tensors = std::map<std::string, StoredTensor>;
-
 Tensors tensors_in(const CheckpointFile& file) {
   Tensors tensors;
   for (const auto& [name, entry] : file.tensors()) {
@@ -126,20 +136,28 @@ std::string naming_of(const ComponentLayout& layout) {
 }
 
 // Scales and markers beside weights are no parameters.
-Out file_component_out(const Tensors& file, const ComponentNames& names,
-                       const ComponentLayout& layout) {
-  std::set<std::string> stored;  // a fused one is the source of several
-  for (const TensorSource& source : names.tensors) stored.insert(source.stored);
-  std::vector<StoredTensor> tensors;
-  std::int64_t parameters = 0;
-  for (const std::string& name : stored) {
-    tensors.push_back(file.at(name));
-    parameters += tensors.back().shape.numel();
-  }
+Out file_component_out(const Tensors& tensors, const ComponentLayout& layout) {
   return {{"prefix", printable(layout.prefix)},
           {"naming", naming_of(layout)},
-          {"parameters", parameters},
+          {"parameters", parameters_of(tensors)},
           {"dtypes", dtypes_of(tensors)}};
+}
+
+// What is in a format of several tensors takes their place.
+void join_parts(Tensors& file, const Tensors& component, const ComponentNames& names) {
+  for (const TensorSource& source : names.tensors) {
+    const StoredTensor& tensor = component.at(source.stored);
+    if (tensor.format == file.at(source.stored).format) continue;
+    file.at(source.stored) = tensor;
+    file.erase(source.scale);
+    file.erase(source.bias);
+  }
+}
+
+bool is_control_network(const std::set<std::string>& names) {
+  return std::any_of(names.begin(), names.end(), [](const std::string& name) {
+    return name.starts_with("control_all_x_embedder.");
+  });
 }
 
 // Endings such as .alpha are common names, too: at least one module is one that adapters are for.
@@ -169,15 +187,10 @@ Out file_out(const fs::path& path) {
   std::error_code error;
   out["bytes"] = fs::file_size(path, error);
   const CheckpointFile opened = CheckpointFile::open(path);
-  const Tensors file = tensors_in(opened);
+  Tensors file = tensors_in(opened);
   std::set<std::string> names, used;
   for (const auto& [name, tensor] : file) names.insert(name);
-  const auto layouts = find_components(names, path.string());
-  for (const ComponentLayout& layout : layouts) {
-    ComponentNames found = canonical_names(names, layout);
-    out["components"][layout.component] = file_component_out(file, found, layout);
-    used.merge(found.used);
-  }
+  auto layouts = find_components(names, path.string());
   out["kind"] = layouts.empty()      ? kind_of_other_file(path)
                 : layouts.size() > 1 ? "checkpoint of several components"
                                      : layouts.front().component + " checkpoint";
@@ -185,12 +198,18 @@ Out file_out(const fs::path& path) {
     out["kind"] = "adapter";
     out["adapter"] = adapter_out(path);
   }
+  if (layouts.empty() && is_control_network(names)) layouts = {{std::string(kControlNetwork), ""}};
+  for (const ComponentLayout& layout : layouts) {
+    ComponentNames found = canonical_names(names, layout);
+    const Tensors tensors = stored_tensors(opened, path, layout.component, found.tensors);
+    out["components"][layout.component] = file_component_out(tensors, layout);
+    join_parts(file, tensors, found);
+    used.merge(found.used);
+  }
   out["format"] = opened.is_gguf() ? "GGUF" : "safetensors";
-  std::vector<StoredTensor> all;
-  for (const auto& [name, tensor] : file) all.push_back(tensor);
-  out["tensors"] = all.size();
-  out["dtypes"] = dtypes_of(all);
-  out["other_tensors"] = all.size() - used.size();
+  out["tensors"] = names.size();
+  out["dtypes"] = dtypes_of(file);
+  out["other_tensors"] = names.size() - used.size();
   for (const auto& [key, value] : opened.metadata()) {
     out["metadata"][printable(key)] = printable(value);
   }

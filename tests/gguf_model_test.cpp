@@ -293,6 +293,18 @@ TEST_F(GgufModel, TakesTheMemoryOfItsFile) {
 // A file that lacks or has something else.
 class BadGguf : public GgufModel {
  protected:
+  // A copy of a file in which one tensor has another type.
+  static void save_with_type(const fs::path& file, const std::string& name, std::uint32_t id,
+                             const fs::path& copy) {
+    std::ifstream in(file, std::ios::binary);
+    std::string bytes(std::istreambuf_iterator<char>(in), {});
+    const auto at = bytes.find(gguf_text(name));
+    ASSERT_NE(at, std::string::npos);
+    const std::size_t axes_at = at + gguf_text(name).size();
+    const auto axes = static_cast<std::size_t>(bytes[axes_at]);
+    bytes.replace(axes_at + 4 + axes * 8, 4, bytes_of(id));
+    std::ofstream(copy, std::ios::binary) << bytes;
+  }
   std::string error_with(const GgufWriter& writer) {
     writer.save((*dir_ / "bad.gguf").string());
     ModelOptions options;
@@ -321,13 +333,34 @@ TEST_F(BadGguf, SaysWhatModelItIsOf) {
               HasSubstr("holds no transformer; it holds text_encoder"));
 }
 
-TEST_F(BadGguf, NamesATypeThatCannotBeRead) {
-  GgufWriter writer;
-  writer.tensor("cap_embedder.0.weight", 0, {256}, std::string(1024, '\0'));
-  writer.tensor("layers.0.attention.qkv.weight", 16, {768, 256}, std::string(768 * 66, '\0'));
-  EXPECT_THAT(error_with(writer),
-              HasSubstr("layers.0.attention.qkv.weight is IQ2_XXS, which cannot be read; expected "
-                        "F32, F16, BF16, Q8_0, Q4_0,"));
+TEST_F(BadGguf, NamesATypeThatCannotBeReadWhereItIsNeeded) {
+  ModelOptions options;
+  options.transformer = *dir_ / "type.gguf";
+  for (const auto& [id, name] :
+       std::map<std::uint32_t, std::string>{{16, "IQ2_XXS"}, {999, "type 999"}}) {
+    save_with_type(transformer(), "model.diffusion_model.layers.0.attention.qkv.weight", id,
+                   options.transformer);
+    for (const auto dtype : {ComputeDtype::kBf16, ComputeDtype::kInt8}) {
+      EXPECT_THAT(error_of([&] { return draw(options, dtype); }),
+                  HasSubstr("layers.0.attention.qkv.weight is " + name +
+                            ", which cannot be read; expected F32, F16, BF16, Q8_0, Q4_0,"));
+    }
+    const json report = json::parse(inspect_model(options.transformer));
+    EXPECT_EQ(report["components"]["transformer"]["dtypes"][name]["parameters"], 768 * 256);
+  }
+}
+
+TEST_F(BadGguf, ReadsPastATypeThatNothingNeeds) {
+  const auto expected = draw(from_gguf(), ComputeDtype::kBf16);
+  ModelOptions options = from_gguf();
+  options.text_encoder = *dir_ / "type.gguf";
+  for (const auto& [id, name] :
+       std::map<std::uint32_t, std::string>{{23, "IQ4_XS"}, {999, "type 999"}}) {
+    save_with_type(text_encoder(), "output_norm.weight", id, options.text_encoder);
+    EXPECT_EQ(draw(options, ComputeDtype::kBf16), expected);
+    const json report = json::parse(inspect_model(options.text_encoder));
+    EXPECT_EQ(report["components"]["text_encoder"]["dtypes"][name]["tensors"], 1);
+  }
 }
 
 TEST_F(BadGguf, RefusesAPartOfAFileAndABrokenOne) {

@@ -198,10 +198,26 @@ TEST(Gguf, RefusesShapesThatAreNone) {
               HasSubstr("is Q4_K [2, 128], expected rows of a multiple of 256"));
 }
 
-TEST(Gguf, RefusesTypesThatAreNone) {
+TEST(Gguf, ATypeThatIsNotKnownTakesWhatIsLeftForIt) {
   for (const std::uint32_t type : {4u, 1000000u, 0xffffffffu}) {
-    EXPECT_EQ(error_in_tensors({{.type = type}}),
-              str("m.gguf: tensor a has the type ", type, ", which is none of GGML's"));
+    GgufWriter writer;
+    writer.tensor("a", type, {3, 5}, std::string(40, '\1'));
+    writer.tensor("b", 0, {5}, std::string(20, '\2'));
+    writer.tensor("c", type, {7}, std::string(5, '\3'));
+    const auto tensors = parse(writer.file()).tensors;
+    ASSERT_EQ(tensors.size(), 3u);
+    EXPECT_EQ(tensors[0].type, nullptr);
+    EXPECT_EQ(tensors[0].type_id, type);
+    EXPECT_EQ(tensors[0].shape, (Shape{3, 5}));
+    EXPECT_EQ(tensors[0].end, 64u);
+    EXPECT_EQ(tensors[1].end, 84u);
+    EXPECT_EQ(tensors[2].begin, 96u);
+    EXPECT_EQ(tensors[2].end, 128u);
+    const TensorInfo info{.type = type, .offset = 256};
+    EXPECT_THAT(error_in_tensors({info}), HasSubstr("tensor a ends at 257 of the data, but"));
+    EXPECT_THAT(error_in_tensors({{.type = type}, {.type = type, .name = "b"}}),
+                HasSubstr("overlap at 0"));
+    EXPECT_THAT(error_in_tensors({{.type = type, .offset = 16}}), HasSubstr("begins at 16"));
   }
 }
 

@@ -199,13 +199,11 @@ class Reader {
 
   void read_tensor(std::uint64_t i, std::uint64_t tensors) {
     place_ = str("tensor ", i + 1, " of ", tensors);
-    GgufHeader::Entry entry{std::string(text(": its name", kMaxNameBytes)), nullptr, {}, 0, 0};
+    GgufHeader::Entry entry{std::string(text(": its name", kMaxNameBytes)), 0, nullptr, {}, 0, 0};
     place_ = str("tensor ", printable(entry.name));
     entry.shape = read_shape();
-    const auto id = number<std::uint32_t>("");
-    entry.type = gguf_type(id);
-    check(entry.type != nullptr, where_, ": ", place_, " has the type ", id,
-          ", which is none of GGML's");
+    entry.type_id = number<std::uint32_t>("");
+    entry.type = gguf_type(entry.type_id);
     entry.begin = number<std::uint64_t>("");
     entry.end = end_of(entry);
     header_.tensors.push_back(std::move(entry));
@@ -230,11 +228,12 @@ class Reader {
   }
 
   std::uint64_t end_of(const GgufHeader::Entry& entry) const {
+    check(entry.begin % alignment_ == 0, where_, ": ", place_, " begins at ", entry.begin,
+          " of the data, expected a multiple of ", alignment_);
+    if (entry.type == nullptr) return entry.begin + 1;  // at least; more once all are read
     const GgufType& type = *entry.type;
     check(entry.shape[-1] % type.block_size == 0, where_, ": ", place_, " is ", type.name, " ",
           entry.shape, ", expected rows of a multiple of ", type.block_size);
-    check(entry.begin % alignment_ == 0, where_, ": ", place_, " begins at ", entry.begin,
-          " of the data, expected a multiple of ", alignment_);
     std::int64_t bytes = entry.shape.numel() / type.block_size;
     std::uint64_t end = 0;
     check(!__builtin_mul_overflow(bytes, type.block_bytes, &bytes) &&
@@ -271,6 +270,11 @@ class Reader {
                         " bytes of it; was it downloaded completely?"));
       }
       before = &entry;
+    }
+    std::uint64_t next = data;
+    for (auto entry = header_.tensors.rbegin(); entry != header_.tensors.rend(); ++entry) {
+      if (entry->type == nullptr) entry->end = next;
+      next = entry->begin;
     }
   }
 

@@ -27,9 +27,10 @@ const GgufType* gguf_type(std::uint32_t id);
 struct GgufHeader {
   struct Entry {
     std::string name;  // any text; never to be used as a path
-    const GgufType* type;
+    std::uint32_t type_id;
+    const GgufType* type;      // null where no type that is known has the id
     Shape shape;               // outermost axis first, other than in the file
-    std::uint64_t begin, end;  // bytes from data_begin
+    std::uint64_t begin, end;  // bytes from data_begin; up to the next one if the type is not known
   };
   std::vector<Entry> tensors;  // in the order of their data
   // Text as it is, numbers as text, arrays as "[N x TYPE]".
@@ -42,9 +43,9 @@ bool is_gguf(std::span<const std::byte> bytes);
 
 // `bytes`: the whole file; `where` names it in messages. Throws Error, naming the place, unless:
 // every count and length is inside the file, keys and tensor names are new, array elements are no
-// arrays, the alignment is a power of two from 8 to 65536, types are known, axes are 1 to 4 and not
-// empty, rows are whole blocks, and tensors are aligned, inside the file and apart. Takes time and
-// memory in proportion to the header.
+// arrays, the alignment is a power of two from 8 to 65536, axes are 1 to 4 and not empty, rows of a
+// type that is known are whole blocks, and tensors are aligned, inside the file and apart. Takes
+// time and memory in proportion to the header.
 GgufHeader parse_gguf_header(std::span<const std::byte> bytes, const std::string& where);
 
 }  // namespace zimage

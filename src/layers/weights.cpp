@@ -74,8 +74,8 @@ void WeightSurvey::check(const std::string& where) const {
   for (const auto& [name, found, expected] : mismatched) {
     throw Error(str(where, ": ", name, " is ", found, ", expected ", expected));
   }
-  for (const auto& [name, dtype] : unreadable) {
-    throw Error(str(where, ": ", name, " is ", dtype, ", expected floating-point numbers"));
+  for (const auto& [name, type] : unreadable) {
+    throw Error(str(where, ": ", name, " is ", type, ", expected floating-point numbers"));
   }
   for (const std::string& name : surplus) {
     throw Error(str(where, ": ", surplus.size(),
@@ -122,6 +122,11 @@ void WeightMap::add_rows(const std::string& name, std::shared_ptr<const ops::Wei
   add(name, Entry{.file = file, .rows = std::move(rows)});
 }
 
+void WeightMap::add_unreadable(const std::string& name, Unreadable weight,
+                               const std::string& file) {
+  add(name, Entry{.file = file, .unreadable = std::make_shared<Unreadable>(std::move(weight))});
+}
+
 void WeightMap::add(const std::string& name, const Entry& entry) {
   const auto [it, is_new] = entries_.try_emplace(name, entry);
   check(is_new, where_, ": tensor ", printable(name), " is in ", printable(entry.file),
@@ -129,10 +134,16 @@ void WeightMap::add(const std::string& name, const Entry& entry) {
 }
 
 bool WeightMap::Entry::is_number() const {
+  if (unreadable) return false;
   return rows != nullptr || is_int8() || is_floating(tensor.dtype());
 }
 
+std::string WeightMap::Entry::type() const {
+  return unreadable ? unreadable->type : std::string(name_of(tensor.dtype()));
+}
+
 std::vector<Tensor> WeightMap::Entry::tensors() const {
+  if (unreadable) return {};
   return rows ? rows->tensors() : std::vector{tensor};
 }
 
@@ -152,13 +163,15 @@ const WeightMap::Entry& WeightMap::entry(const std::string& name, const Shape& s
   const Entry& entry = it->second;
   check(entry.shape() == shape, where_, "/", printable(entry.file), ": ", name, " is ",
         entry.shape(), ", expected ", shape);
+  if (entry.unreadable) throw Error(entry.unreadable->fault);
   taken_.insert(name);
   return entry;
 }
 
 const Tensor* WeightMap::find(const std::string& name) const {
   const auto it = entries_.find(name);
-  return it == entries_.end() || it->second.rows ? nullptr : &it->second.tensor;
+  if (it == entries_.end() || it->second.rows || it->second.unreadable) return nullptr;
+  return &it->second.tensor;
 }
 
 const Shape* WeightMap::shape_of(const std::string& name) const {
@@ -247,6 +260,7 @@ void WeightScope::visit(Visitor&& visitor) const {
 std::uint64_t WeightScope::resident_bytes() const {
   std::uint64_t sum = 0;
   visit([&](const std::string& name, const WeightMap::Entry& entry) {
+    if (entry.unreadable) return;
     const Shape& shape = entry.shape();
     const bool has_adapters = !map_->adapters_of(name).empty();
     const bool is_merged = has_adapters && map_->adapters_->merges(module_of(name));
@@ -304,7 +318,7 @@ Tensor WeightMap::surveyed(const std::string& name, const Shape& shape, Dtype dt
     survey_->mismatched.push_back({name, it->second.shape(), shape});
   }
   if (it != entries_.end() && !it->second.is_number()) {
-    survey_->unreadable.emplace_back(name, it->second.tensor.dtype());
+    survey_->unreadable.emplace_back(name, it->second.type());
   }
   taken_.insert(name);
   survey_->asked.emplace_back(name, shape);

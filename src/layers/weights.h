@@ -52,8 +52,8 @@ struct WeightSurvey {
   };
   std::vector<std::string> missing, surplus;
   std::vector<Mismatch> mismatched;
-  std::vector<std::pair<std::string, Dtype>> unreadable;  // not floating-point
-  std::vector<std::pair<std::string, Shape>> asked;       // all that the model asked for
+  std::vector<std::pair<std::string, std::string>> unreadable;  // with the name of their type
+  std::vector<std::pair<std::string, Shape>> asked;             // all that the model asked for
 
   // Throws Error for the first that is missing, of another shape, unreadable or surplus.
   void check(const std::string& where) const;
@@ -78,6 +78,13 @@ class WeightMap {
   // whole.
   void add_rows(const std::string& name, std::shared_ptr<const ops::WeightRows> rows,
                 const std::string& file = "memory");
+  // Weights in a format that cannot be read: a layer that asks for them gets the Error `fault`.
+  struct Unreadable {
+    Shape shape;
+    std::string type, fault;
+  };
+  void add_unreadable(const std::string& name, Unreadable weight,
+                      const std::string& file = "memory");
   // A file whose tensors were added one by one, to be watched and released.
   void keep(std::shared_ptr<const MappedFile> file) { files_.push_back(std::move(file)); }
 
@@ -95,7 +102,7 @@ class WeightMap {
   bool has(const std::string& name) const { return entries_.contains(name); }
   bool has(const std::string& name, const Shape& shape) const;
   // To tell what a checkpoint is: the tensor does not count as taken. Null when there is none;
-  // find() gives the numbers as the file has them, and null for WeightRows.
+  // find() gives the numbers as the file has them, and null for WeightRows and what cannot be read.
   const Tensor* find(const std::string& name) const;
   const Shape* shape_of(const std::string& name) const;
   std::vector<std::string> names() const;  // of all tensors, sorted
@@ -120,12 +127,16 @@ class WeightMap {
     float scale = 1;
     Tensor row_scales = {};  // of an Int8Matrix, with its rotation
     int rotation = 1;
-    std::shared_ptr<const ops::WeightRows> rows = nullptr;  // in place of all the others
+    std::shared_ptr<const ops::WeightRows> rows = nullptr;   // in place of all the others
+    std::shared_ptr<const Unreadable> unreadable = nullptr;  // the same
 
     bool is_int8() const { return row_scales.defined(); }
     ops::Int8Matrix int8() const { return {tensor, row_scales, rotation}; }
-    const Shape& shape() const { return rows ? rows->shape() : tensor.shape(); }
+    const Shape& shape() const {
+      return rows ? rows->shape() : unreadable ? unreadable->shape : tensor.shape();
+    }
     bool is_number() const;  // of any format that can be converted
+    std::string type() const;
     std::vector<Tensor> tensors() const;
   };
   using Entries = std::map<std::string, Entry>;

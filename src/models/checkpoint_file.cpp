@@ -24,10 +24,11 @@ std::optional<Dtype> plain_dtype(std::string_view type) {
 }
 
 CheckpointFile::Entry entry_of(const GgufHeader& header, const GgufHeader::Entry& t) {
-  const std::optional<Dtype> plain = plain_dtype(t.type->name);
+  const std::string type = t.type == nullptr ? str("type ", t.type_id) : std::string(t.type->name);
+  const std::optional<Dtype> plain = plain_dtype(type);
   return {.shape = t.shape,
           .dtype = plain.value_or(Dtype::kU8),
-          .format = plain ? "" : std::string(t.type->name),
+          .format = plain ? "" : type,
           .begin = header.data_begin + t.begin,
           .bytes = t.end - t.begin};
 }

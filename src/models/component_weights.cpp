@@ -11,6 +11,7 @@
 #include "models/gguf_tensors.h"
 #include "models/int8_tensors.h"
 #include "models/mlx_tensors.h"
+#include "ops/block_rows.h"
 #include "ops/elementwise.h"
 
 namespace zimage {
@@ -195,15 +196,23 @@ class Loader {
   // A matrix stays as it is.
   void add_blocks(const TensorSource& source) {
     const auto& [entry, tensor, file] = stored_.at(source.stored);
+    const ops::BlockFormat* const format = ops::find_block_format(entry.format);
+    if (format == nullptr) {  // nothing may ask for it
+      const Shape shape = zimage::part_of(entry.shape, source, c_.where);
+      weights_.add_unreadable(source.name,
+                              {with_two_axes(source.name, shape), entry.format,
+                               unreadable_type(entry.format, source.stored, c_.where)},
+                              file);
+      return;
+    }
     check_blocks(entry.shape, source, c_.where);
-    const auto& format = block_format(entry.format, source.stored, c_.where);
     if (entry.shape.rank() == 2) {
       const Shape shape = zimage::part_of(entry.shape, source, c_.where);
       const Tensor part = part_of(source.stored, source);
-      weights_.add_rows(source.name, ops::block_rows(part, shape, format), file);
+      weights_.add_rows(source.name, ops::block_rows(part, shape, *format), file);
     } else {
       const Shape shape{tensor.dim(0), entry.shape[-1]};
-      const Tensor values = ops::decoded(*ops::block_rows(tensor, shape, format), Dtype::kF32);
+      const Tensor values = ops::decoded(*ops::block_rows(tensor, shape, *format), Dtype::kF32);
       weights_.add(source.name, values.reshape(with_two_axes(source.name, entry.shape)), file);
     }
   }
@@ -287,7 +296,7 @@ class HeaderReader {
   }
 
   void as_blocks(StoredTensor& tensor, const TensorSource& source) const {
-    (void)block_format(tensor.format, source.stored, c_.where);
+    if (ops::find_block_format(tensor.format) == nullptr) return;
     check_blocks(tensor.shape, source, c_.where);
     if (tensor.shape.rank() == 2) return;
     tensor.format = "";  // becomes a copy in f32

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "core/check.h"
 #include "io/safetensors.h"
 #include "models/snapshot.h"
 #include "ops/elementwise.h"
@@ -304,6 +305,24 @@ TEST_F(QuantizeMlx, RefusesControlNetworksThatAreOpenOrLackSomething) {
   save_safetensors(folder / "lacks.safetensors", tensors);
   EXPECT_THAT(control_error(folder, "lacks.safetensors"),
               HasSubstr("control_layers.0.attention_norm1.weight is missing"));
+  tensors["control_layers.0.attention_norm1.weight"] = norm;
+  const auto error_with = [&](const std::string& name, const Shape& shape) {
+    Tensors changed = tensors;
+    changed[name] = zeros(shape);
+    save_safetensors(folder / "lacks.safetensors", changed);
+    return control_error(folder, "lacks.safetensors");
+  };
+  const std::int64_t dim = norm.dim(0);
+  EXPECT_THAT(error_with("control_all_x_embedder.2-1.weight", {3, 132}),
+              HasSubstr(str("weight is [3, 132], expected [", dim, ", channels * 4]")));
+  EXPECT_THAT(error_with("control_all_x_embedder.2-1.bias", {3}),
+              HasSubstr(str("embedder.2-1.bias is [3], expected [", dim, "]")));
+  EXPECT_THAT(error_with("control_layers.1.after_proj.weight", {dim, 3}),
+              HasSubstr(str("after_proj.weight is [", dim, ", 3], expected [", dim, ", ", dim)));
+  EXPECT_THAT(error_with("control_noise_refiner.0.feed_forward.w1.weight", {5, dim}),
+              HasSubstr(str("w1.weight is [5, ", dim, "], expected [")));
+  EXPECT_THAT(error_with("control_layers.0.more.weight", {2, 2}),
+              HasSubstr("are not part of the network: control_layers.0.more.weight"));
   expect_only({"model", "control"});
 }
 

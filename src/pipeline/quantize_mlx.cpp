@@ -2,9 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <utility>
 
 #include "core/check.h"
@@ -190,31 +188,6 @@ void add_origin(json& manifest, const std::string& model, const ModelOptions& op
       spec.revision.empty() ? snapshot.root().filename().string() : spec.revision;
 }
 
-// Blocks of a list have the same tensors, but for the way in that the first one has.
-void check_blocks(const WeightMap& weights, const std::string& list) {
-  std::map<std::string, std::set<std::string>> blocks;
-  std::set<std::string> all;
-  for (const std::string& name : weights.names()) {
-    if (!name.starts_with(list)) continue;
-    const auto dot = name.find('.', list.size());
-    const std::string part = dot == name.npos ? "" : name.substr(dot + 1);
-    auto& block = blocks[name.substr(list.size(), dot - list.size())];
-    if (part.starts_with("before_proj.")) continue;
-    block.insert(part);
-    all.insert(part);
-  }
-  for (const auto& [number, parts] : blocks) {
-    for (const std::string& part : all) {
-      check(parts.contains(part), weights.where(), ": tensor ",
-            printable(str(list, number, ".", part)), " is missing; other blocks have it");
-    }
-  }
-  for (std::size_t i = 0; i < blocks.size(); ++i) {
-    check(blocks.contains(std::to_string(i)), weights.where(), ": no tensors of ", list, i,
-          ", expected ", blocks.size(), " blocks from 0 on");
-  }
-}
-
 }  // namespace
 
 void quantize_mlx(const std::string& model, const fs::path& output, const MlxOptions& options) {
@@ -262,10 +235,7 @@ void quantize_control_mlx(const std::string& control, const std::string& file,
   const ControlFiles files = resolve_control(how, {.network = "--input", .file = "--file"});
   check_output(output, fs::is_directory(control) ? fs::path(control) : fs::path());
   const WeightMap weights = load_control(files);
-  check_not_quantized(weights);
-  for (const char* list : {"control_layers.", "control_noise_refiner."}) {
-    check_blocks(weights, list);
-  }
+  check_control_quantizable(weights);
   json manifest = manifest_of(options);
   MlxWriter writer(weights, format, std::numeric_limits<std::uint64_t>::max());
   add_layers(manifest, writer, "");

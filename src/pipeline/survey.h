@@ -12,7 +12,7 @@ WeightSurvey survey(const Snapshot& snapshot, const std::string& component);
 
 // Throws Error unless it has all that it asks for, in numbers that are not quantised.
 void check_quantizable(const Snapshot& snapshot, const std::string& component);
-// The same of weights whose network is not known.
-void check_not_quantized(const WeightMap& weights);
+// The same of a control network, for a transformer of the size that its first block tells.
+void check_control_quantizable(const WeightMap& control);
 
 }  // namespace zimage

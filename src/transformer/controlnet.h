@@ -1,6 +1,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "io/json.h"
@@ -31,6 +33,9 @@ struct ControlNetConfig {
   // range or does not fit the transformer.
   static ControlNetConfig from_json(const Json& json, const TransformerConfig& transformer);
 };
+
+// How many numbers N there are in names "<prefix>N.<rest>".
+int count_blocks(const std::vector<std::string>& names, std::string_view prefix);
 
 // A network beside the transformer that steers it by a picture: Fun ControlNet Union 1.0, 2.0 and
 // 2.1 (diffusers: ZImageControlNetModel). It shares the transformer's embedders and noise refiner.

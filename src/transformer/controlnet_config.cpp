@@ -13,19 +13,6 @@ namespace {
 
 using Refiner = ControlNetConfig::Refiner;
 
-// N of names "<prefix>N.<rest>".
-int count_blocks(const std::vector<std::string>& names, std::string_view prefix) {
-  std::set<int> indices;
-  for (const std::string& name : names) {
-    if (!name.starts_with(prefix)) continue;
-    const char* end = name.data() + name.size();
-    int index = 0;
-    const auto [stop, error] = std::from_chars(name.data() + prefix.size(), end, index);
-    if (error == std::errc() && stop != end && *stop == '.') indices.insert(index);
-  }
-  return static_cast<int>(indices.size());
-}
-
 bool is_zero(const Tensor& matrix) {
   for (std::int64_t row = 0; row < matrix.dim(0); ++row) {
     const Tensor values = ops::cast(matrix.slice(row, row + 1), Dtype::kF32);
@@ -125,6 +112,18 @@ void check_hints(const ControlNetConfig& config, const TransformerConfig& transf
 }
 
 }  // namespace
+
+int count_blocks(const std::vector<std::string>& names, std::string_view prefix) {
+  std::set<int> indices;
+  for (const std::string& name : names) {
+    if (!name.starts_with(prefix)) continue;
+    const char* end = name.data() + name.size();
+    int index = 0;
+    const auto [stop, error] = std::from_chars(name.data() + prefix.size(), end, index);
+    if (error == std::errc() && stop != end && *stop == '.') indices.insert(index);
+  }
+  return static_cast<int>(indices.size());
+}
 
 ControlNetConfig ControlNetConfig::from_weights(const WeightMap& weights,
                                                 const TransformerConfig& transformer) {

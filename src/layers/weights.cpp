@@ -13,6 +13,7 @@
 #include "core/parallel.h"
 #include "io/printable.h"
 #include "io/safetensors.h"
+#include "layers/module_name.h"
 #include "ops/elementwise.h"
 
 namespace zimage {
@@ -45,14 +46,6 @@ Tensor scaled(const Tensor& x, float scale, Dtype dtype) {
                 result.bytes());
   });
   return y;
-}
-
-constexpr std::string_view kWeight = ".weight";
-
-bool is_weight(std::string_view name) { return name.ends_with(kWeight); }
-
-std::string module_of(const std::string& weight) {
-  return weight.substr(0, weight.size() - kWeight.size());
 }
 
 // Entries are as WeightMap has them.

@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 
+#include "layers/module_name.h"
 #include "models/transformer_names.h"
 
 namespace zimage {
@@ -276,10 +277,8 @@ std::optional<AdapterTarget> adapter_target(const std::string& module) {
   target.is_ambiguous = name.ends_with("_proj");
   name = original_module(name);
   if (!is_known(name)) return {};
-  constexpr std::string_view kWeight = ".weight";
-  for (std::string& full : diffusers_names(name + std::string(kWeight))) {
-    full.resize(full.size() - kWeight.size());
-    target.modules.push_back(std::move(full));
+  for (const std::string& full : diffusers_names(name + std::string(kWeightEnding))) {
+    target.modules.push_back(module_of(full));
   }
   return target;
 }

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "io/printable.h"
+#include "layers/module_name.h"
 #include "models/llama_names.h"
 #include "models/transformer_names.h"
 #include "models/vae_names.h"
@@ -83,9 +84,8 @@ bool is_helper(std::string_view name) {
 // The name of the first of `endings` that is there beside "X.weight", or "".
 std::string beside(const Names& names, const std::string& stored,
                    std::span<const std::string_view> endings) {
-  constexpr std::string_view kWeight = ".weight";
-  if (!stored.ends_with(kWeight)) return "";
-  const std::string module = stored.substr(0, stored.size() - kWeight.size());
+  if (!is_weight(stored)) return "";
+  const std::string module = module_of(stored);
   for (const std::string_view ending : endings) {
     if (std::string name = module + std::string(ending); names.contains(name)) return name;
   }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/allocator.h"
+#include "layers/module_name.h"
 
 namespace zimage {
 namespace {
@@ -42,8 +43,8 @@ Bytes merged_bytes(const StoredTensor& tensor, Dtype compute, const Int8Policy& 
 // With what its adapters take.
 Bytes bytes_of(const StoredTensor& tensor, Dtype compute, const Int8Policy& int8,
                const AdapterSet* adapters) {
-  if (adapters != nullptr && tensor.name.ends_with(".weight")) {
-    const std::string module = tensor.name.substr(0, tensor.name.rfind('.'));
+  if (adapters != nullptr && is_weight(tensor.name)) {
+    const std::string module = module_of(tensor.name);
     const bool is_merged = adapters->merges(module);
     Bytes bytes =
         is_merged ? merged_bytes(tensor, compute, int8) : bytes_of(tensor, compute, int8, nullptr);

@@ -2,6 +2,7 @@
 
 #include "core/check.h"
 #include "io/printable.h"
+#include "layers/module_name.h"
 
 namespace zimage {
 namespace {
@@ -37,12 +38,6 @@ std::int64_t size_in(const Json& json, std::string_view key, const std::string& 
   return size;
 }
 
-std::string_view without_weight(std::string_view name) {
-  constexpr std::string_view kWeight = ".weight";
-  if (name.ends_with(kWeight)) name.remove_suffix(kWeight.size());
-  return name;
-}
-
 }  // namespace
 
 MlxManifest MlxManifest::from_json(const Json& json) {
@@ -58,8 +53,7 @@ MlxManifest MlxManifest::from_json(const Json& json) {
     const Layer layer{.format = format_in(entry, manifest.format_, where),
                       .in_dim = size_in(entry, "in_dim", where),
                       .out_dim = size_in(entry, "out_dim", where)};
-    const auto [it, is_new] =
-        manifest.layers_.try_emplace(std::string(without_weight(name)), layer);
+    const auto [it, is_new] = manifest.layers_.try_emplace(module_of(name), layer);
     check(is_new, where, ": is listed twice");
   }
   return manifest;
@@ -76,7 +70,7 @@ std::optional<MlxManifest> MlxManifest::find(const std::vector<fs::path>& folder
 }
 
 MlxManifest::Layer MlxManifest::layer(std::string_view component, std::string_view tensor) const {
-  const std::string name(without_weight(tensor));
+  const std::string name = module_of(tensor);
   for (const std::string& listed : {str(component, ".", name), name}) {
     if (const auto it = layers_.find(listed); it != layers_.end()) return it->second;
   }

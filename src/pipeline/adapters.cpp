@@ -9,6 +9,7 @@
 
 #include "core/check.h"
 #include "io/printable.h"
+#include "layers/module_name.h"
 #include "models/adapter_binding.h"
 #include "models/adapter_file.h"
 #include "models/adapter_source.h"
@@ -59,11 +60,9 @@ std::string shown_name(const ChosenAdapter& adapter) {
 }
 
 ModuleShapes shapes_of(const Snapshot& snapshot) {
-  constexpr std::string_view kWeight = ".weight";
   ModuleShapes shapes;
   for (const StoredTensor& tensor : stored_tensors(snapshot, "transformer")) {
-    if (!tensor.name.ends_with(kWeight)) continue;
-    shapes[tensor.name.substr(0, tensor.name.size() - kWeight.size())] = tensor.shape;
+    if (is_weight(tensor.name)) shapes[module_of(tensor.name)] = tensor.shape;
   }
   return shapes;
 }

@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "io/printable.h"
+#include "layers/module_name.h"
 #include "models/component_weights.h"
 
 namespace zimage {
@@ -17,7 +18,7 @@ bool has_part(const std::string& name, const std::string& part) {
 }  // namespace
 
 bool is_int8_weight(const std::string& name) {
-  return name.starts_with("layers.") && name.ends_with(".weight") &&
+  return name.starts_with("layers.") && is_weight(name) &&
          (name.find(".attention.to_") != name.npos || name.find(".feed_forward.w") != name.npos);
 }
 

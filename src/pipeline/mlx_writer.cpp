@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "io/file.h"
 #include "io/printable.h"
+#include "layers/module_name.h"
 #include "ops/elementwise.h"
 
 namespace zimage {
@@ -16,16 +17,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kWeight = ".weight";
 constexpr std::uint64_t kHeaderBytes = 1 << 20;
 
 bool is_affine(const ops::MlxFormat& format) {
   return format.mode == ops::MlxFormat::Mode::kAffine;
-}
-
-// "a.b.weight" to "a.b"; other names as they are.
-std::string module_of(const std::string& name) {
-  return name.ends_with(kWeight) ? name.substr(0, name.size() - kWeight.size()) : name;
 }
 
 // Tensors whose bytes would leave the next one unaligned come last.
@@ -40,7 +35,7 @@ bool is_finite(const Tensor& scales, std::int64_t group) {
 
 bool is_mlx_weight(const std::string& name, const Shape& shape, const ops::MlxFormat& format) {
   const auto has = [&](std::string_view part) { return name.find(part) != name.npos; };
-  return name.ends_with(kWeight) && shape.rank() == 2 && shape[0] > 0 && shape[1] > 0 &&
+  return is_weight(name) && shape.rank() == 2 && shape[0] > 0 && shape[1] > 0 &&
          shape[1] % format.group_size == 0 && !has("embed") && !has("norm") &&
          !has("all_final_layer");
 }

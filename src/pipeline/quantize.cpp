@@ -8,6 +8,7 @@
 #include "io/file.h"
 #include "io/printable.h"
 #include "io/safetensors.h"
+#include "layers/module_name.h"
 #include "models/component_weights.h"
 #include "models/resolve.h"
 #include "models/transformer_names.h"
@@ -24,10 +25,6 @@ struct Target {
   Shape shape;
   bool is_int8 = false;
 };
-
-std::string module_of(const std::string& name) {
-  return name.substr(0, name.size() - std::string_view("weight").size());
-}
 
 Shape shape_of(const WeightMap& weights, const std::vector<std::string>& parts) {
   Shape shape = *weights.shape_of(parts.front());
@@ -121,14 +118,14 @@ class Int8Writer {
     const auto int8 = int8_targets();
     for (const Target& t : int8) entries.push_back({t.name, Dtype::kI8, t.shape});
     for (const Target& t : int8) {
-      entries.push_back({module_of(t.name) + "weight_scale", Dtype::kF32, {t.shape[0], 1}});
+      entries.push_back({module_of(t.name) + ".weight_scale", Dtype::kF32, {t.shape[0], 1}});
     }
     for (const Target& t : targets_) {
       if (!t.is_int8) entries.push_back({t.name, Dtype::kBf16, t.shape});
     }
     for (const Target& t : int8) {
       entries.push_back(
-          {module_of(t.name) + "comfy_quant", Dtype::kU8, marker(rotation_of(t)).shape()});
+          {module_of(t.name) + ".comfy_quant", Dtype::kU8, marker(rotation_of(t)).shape()});
     }
     return entries;
   }

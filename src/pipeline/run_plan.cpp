@@ -9,6 +9,7 @@
 
 #include "core/parallel.h"
 #include "io/disk_reading.h"
+#include "layers/module_name.h"
 #include "models/component_weights.h"
 #include "pipeline/cfg.h"
 #include "pipeline/denoise.h"
@@ -59,7 +60,7 @@ std::set<std::string> int8_modules(const LoadedModel& model) {
   std::set<std::string> modules;
   for (const StoredTensor& t : stored_tensors(model.snapshot, "transformer")) {
     if (!model.int8.policy.multiplies(t.name, t.shape, t.dtype == Dtype::kI8)) continue;
-    modules.insert(t.name.substr(0, t.name.rfind('.')));
+    modules.insert(module_of(t.name));
   }
   return modules;
 }

@@ -1,7 +1,6 @@
 #include "pipeline/mlx_writer.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -11,6 +10,7 @@
 #include "io/printable.h"
 #include "layers/module_name.h"
 #include "ops/elementwise.h"
+#include "pipeline/quantizable.h"
 
 namespace zimage {
 namespace {
@@ -25,11 +25,6 @@ bool is_affine(const ops::MlxFormat& format) {
 
 // Tensors whose bytes would leave the next one unaligned come last.
 int alignment_class(std::uint64_t bytes) { return bytes % 4 == 0 ? 0 : bytes % 2 == 0 ? 1 : 2; }
-
-bool is_finite(const Tensor& scales, std::int64_t group) {
-  if (scales.dtype() == Dtype::kU8) return scales.data<std::uint8_t>()[group] != 255;
-  return std::isfinite(scales.data<float>()[group]);
-}
 
 }  // namespace
 
@@ -183,11 +178,7 @@ void MlxWriter::quantize(const std::string& name) {
   const Shape& shape = *weights_.shape_of(name);
   current_ = ops::quantize_mlx(WeightScope(weights_, Dtype::kF32).matrix(name, shape), format_);
   current_name_ = name;
-  const std::int64_t groups = current_.scales.dim(1);
-  for (std::int64_t i = 0; i < current_.scales.numel(); ++i) {
-    check(is_finite(current_.scales, i), weights_.where(), ": row ", i / groups, " of ",
-          printable(name), " holds values that are not finite, or too far apart for f32");
-  }
+  check_finite(current_.scales, name, weights_.where());
 }
 
 }  // namespace zimage

@@ -1,6 +1,5 @@
 #include "zimage/quantize.h"
 
-#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -9,11 +8,10 @@
 #include "io/printable.h"
 #include "io/safetensors.h"
 #include "layers/module_name.h"
-#include "models/component_weights.h"
 #include "models/resolve.h"
 #include "models/transformer_names.h"
 #include "pipeline/int8_choice.h"
-#include "pipeline/survey.h"
+#include "pipeline/quantizable.h"
 
 namespace zimage {
 namespace {
@@ -130,13 +128,6 @@ class Int8Writer {
     return entries;
   }
 
-  void check_finite(const std::string& name, const Tensor& scales) const {
-    for (std::int64_t i = 0; i < scales.numel(); ++i) {
-      check(std::isfinite(scales.data<float>()[i]), weights_.where(), ": row ", i, " of ", name,
-            " holds values that are not finite");
-    }
-  }
-
   // Returns the scales, [out, 1].
   Tensor write_int8(const Target& target) {
     Tensor values, scales;
@@ -144,7 +135,7 @@ class Int8Writer {
       const WeightMatrix weight =
           WeightScope(weights_, Dtype::kBf16).product_weight(part, weights_.find(part)->shape());
       const ops::Int8Matrix& matrix = *weight.int8();
-      check_finite(part, matrix.scales);
+      check_finite(matrix.scales, part, weights_.where());
       values = values.defined() ? concat(values, matrix.values) : matrix.values;
       scales = scales.defined() ? concat(scales, matrix.scales) : matrix.scales;
     }
@@ -181,9 +172,8 @@ void quantize_int8(const std::string& model, const std::filesystem::path& output
                    const QuantizeOptions& options) {
   check_output(output);
   const Snapshot snapshot = resolve_model(model, options.model).snapshot;
-  check_quantizable(snapshot, "transformer");
+  WeightMap weights = load_quantizable(snapshot, "transformer");
   const Int8Choice choice = choose_int8(snapshot, ComputeDtype::kInt8, options.keep, "--keep");
-  WeightMap weights = load_weights(snapshot, "transformer");
   weights.set_int8({.uses_stored = false, .quantizes = choice.policy.quantizes});
   std::vector<Target> targets = targets_of(weights, choice.policy);
   check_writable(output, Int8Writer::bytes_of(targets));

@@ -12,14 +12,13 @@
 #include "io/new_folder.h"
 #include "io/open_file.h"
 #include "io/printable.h"
-#include "models/component_weights.h"
 #include "models/control_files.h"
 #include "models/hub_models.h"
 #include "models/mlx_manifest.h"
 #include "models/model_spec.h"
 #include "models/resolve.h"
 #include "pipeline/mlx_writer.h"
-#include "pipeline/survey.h"
+#include "pipeline/quantizable.h"
 #include "zimage/quantize.h"
 
 namespace zimage {
@@ -198,10 +197,9 @@ void quantize_mlx(const std::string& model, const fs::path& output, const MlxOpt
   const std::array<std::string, 2> components{"transformer", "text_encoder"};
   std::vector<WeightMap> weights;
   for (const std::string& component : components) {
-    check_quantizable(snapshot, component);
-    weights.push_back(load_weights(snapshot, component));
+    weights.push_back(load_quantizable(snapshot, component));
   }
-  check_quantizable(snapshot, "vae");
+  (void)load_quantizable(snapshot, "vae");
   json manifest = manifest_of(options);
   add_origin(manifest, model, options.model, snapshot);
   std::vector<MlxWriter> writers;

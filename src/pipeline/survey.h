@@ -9,10 +9,7 @@ namespace zimage {
 
 // Builds a component on zeros, by headers and configuration alone, and notes what it asks for.
 WeightSurvey survey(const Snapshot& snapshot, const std::string& component);
-
-// Throws Error unless it has all that it asks for, in numbers that are not quantised.
-void check_quantizable(const Snapshot& snapshot, const std::string& component);
-// The same of a control network, for a transformer of the size that its first block tells.
-void check_control_quantizable(const WeightMap& control);
+// The same on weights that are loaded; the caller's stay as they are.
+WeightSurvey survey(WeightMap weights, const Snapshot& snapshot, const std::string& component);
 
 }  // namespace zimage

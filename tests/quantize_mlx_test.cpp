@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -251,10 +252,39 @@ TEST_F(QuantizeMlx, ReplacedPartsAreWrittenButForTheVae) {
   save_safetensors(options.model.transformer, tensors_in(model_ / "transformer"));
   quantize(options);
   EXPECT_TRUE(fs::exists(result_ / "transformer/model.safetensors"));
+  const json manifest = json_in(result_ / "quantization.json");
+  EXPECT_EQ(manifest.at("transformer"), "one.safetensors");
+  EXPECT_FALSE(manifest.contains("text_encoder"));
   fs::remove_all(result_);
   options.model.vae = dir_ / "vae.safetensors";
   save_safetensors(options.model.vae, tensors_in(model_ / "vae"));
   EXPECT_THAT(error(options), HasSubstr("the VAE is copied as the model's folder vae/"));
+}
+
+TEST_F(QuantizeMlx, TheManifestSaysWhatWasQuantised) {
+  const std::string commit(40, 'a');
+  const fs::path repository = dir_ / "hub/models--org--name";
+  fs::create_directories(repository / "refs");
+  std::ofstream(repository / "refs/main") << commit;
+  fs::copy(test_snapshot(), repository / "snapshots" / commit, fs::copy_options::recursive);
+  ::setenv("HF_HUB_CACHE", (dir_ / "hub").c_str(), 1);
+  ::setenv("HF_HUB_OFFLINE", "1", 1);
+  quantize_mlx("org/name", result_, {});
+  const json whole = json_in(result_ / "quantization.json");
+  EXPECT_EQ(whole.at("model_id"), "org/name");
+  EXPECT_EQ(whole.at("revision"), commit);
+  fs::remove_all(result_);
+  MlxOptions options;
+  options.model.transformer = dir_ / "mine.safetensors";
+  save_safetensors(options.model.transformer, tensors_in(model_ / "transformer"));
+  quantize_mlx("org/name:main", result_, options);
+  const json replaced = json_in(result_ / "quantization.json");
+  EXPECT_EQ(replaced.at("transformer"), "mine.safetensors");
+  EXPECT_FALSE(replaced.contains("model_id"));
+  EXPECT_EQ(replaced.at("base_model_id"), "org/name");
+  EXPECT_EQ(replaced.at("base_revision"), "main");
+  ::unsetenv("HF_HUB_CACHE");
+  ::unsetenv("HF_HUB_OFFLINE");
 }
 
 TEST_F(QuantizeMlx, AControlNetworkSteersAsBefore) {

@@ -174,16 +174,26 @@ void check_output(const fs::path& output, const fs::path& root) {
               " lies inside the source ", shown(root), "; expected a folder of its own");
 }
 
-// Of a snapshot on the hub: its id and the revision or, without one, the commit.
+// What was quantised. Of a snapshot on the hub its id and the revision or, without one, the commit,
+// under other keys where it is not all of that model; what replaced a component: a file's name or,
+// on the hub, as it was given.
 void add_origin(json& manifest, const std::string& model, const ModelOptions& options,
                 const Snapshot& snapshot) {
+  std::string prefix;
+  for (const auto& [component, file] : {std::pair("transformer", options.transformer),
+                                        std::pair("text_encoder", options.text_encoder)}) {
+    if (file.empty()) continue;
+    std::error_code error;
+    manifest[component] = (fs::exists(file, error) ? file.filename() : file).string();
+    prefix = "base_";
+  }
   const ModelSpec spec = parse_model_spec(model);
   if (spec.kind != ModelSpec::Kind::kHub) return;
   // A checkpoint file has the root of its base model.
   const fs::path repository = hub::repo_folder({spec.repo, ""}, hub_options(options));
   if (snapshot.root().parent_path().parent_path() != repository) return;
-  manifest["model_id"] = spec.repo;
-  manifest["revision"] =
+  manifest[prefix + "model_id"] = spec.repo;
+  manifest[prefix + "revision"] =
       spec.revision.empty() ? snapshot.root().filename().string() : spec.revision;
 }
 

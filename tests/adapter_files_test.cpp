@@ -244,6 +244,39 @@ TEST_F(AdapterFiles, TakeTheFinerNamesOfWhatStandsThereTwice) {
   EXPECT_EQ(survey_adapter(file).applied, 5);
 }
 
+TEST_F(AdapterFiles, ATextEncodersFinerNamesShadowNothing) {
+  std::map<std::string, Tensor> tensors;
+  const auto add = [&](const std::string& name, int out, int in) {
+    tensors[name + ".lora_A.weight"] = ones({2, in});
+    tensors[name + ".lora_B.weight"] = ones({out, 2});
+  };
+  add("diffusion_model.layers.0.attention.qkv", 3 * 96, 96);
+  add("diffusion_model.layers.0.attention.out", 96, 96);
+  for (const char* part : {"q_proj", "k_proj", "v_proj", "o_proj"}) {
+    add(str("model.layers.0.self_attn.", part), 40, 64);
+  }
+  const AdapterFile file = sort_adapter(tensors, {}, "a");
+  AdapterSet set;
+  const AppliedAdapter applied = bind_adapter(file, shapes(), 1, false, set);
+  EXPECT_EQ(applied.applied, 2);
+  EXPECT_EQ(applied.for_text_encoder, 4);
+  EXPECT_THAT(applied.repeated, IsEmpty());
+}
+
+TEST_F(AdapterFiles, ABiasOfAFinerNameShadowsNoWeight) {
+  const std::string attention = "diffusion_model.layers.0.attention.";
+  std::map<std::string, Tensor> tensors{{attention + "qkv.lora_A.weight", ones({2, 96})},
+                                        {attention + "qkv.lora_B.weight", ones({3 * 96, 2})}};
+  for (const char* part : {"to_q", "to_k", "to_v"}) {
+    tensors[str(attention, part, ".diff_b")] = ones({96});
+  }
+  AdapterSet set;
+  const AppliedAdapter applied =
+      bind_adapter(sort_adapter(tensors, {}, "a"), shapes(), 1, true, set);
+  EXPECT_EQ(applied.applied, 4);
+  EXPECT_THAT(applied.repeated, IsEmpty());
+}
+
 TEST(AdapterNames, FollowEveryKnownStyle) {
   const std::vector<std::pair<std::string, std::string>> cases{
       {"layers.3.attention.out", "layers.3.attention.to_out.0"},

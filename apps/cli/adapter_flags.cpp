@@ -97,7 +97,8 @@ void AdapterFlags::report(const Pipeline& pipeline, const OptionFlags& flags,
   const auto& applied = pipeline.adapters();
   for (std::size_t i = 0; i < applied.size(); ++i) {
     const std::string line = report_of(applied[i]);
-    applied[i].unmatched.empty() ? display.note(line) : display.print("warning: " + line);
+    const bool is_whole = applied[i].unmatched.empty() && applied[i].repeated.empty();
+    is_whole ? display.note(line) : display.print("warning: " + line);
     if (!applied[i].recipe || applied[i].scale == 0) continue;
     const bool is_last = i + 1 == applied.size();
     const bool is_scale_given =

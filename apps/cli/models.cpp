@@ -101,6 +101,9 @@ void print_adapter(const Json& adapter) {
   for (const auto& name : adapter.at("without_place")) {
     std::cout << "    without a place in the transformer: " << name.get<std::string>() << '\n';
   }
+  for (const auto& name : adapter.at("repeated")) {
+    std::cout << "    left out, there under finer names, too: " << name.get<std::string>() << '\n';
+  }
 }
 
 void print_inspection(const Json& json) {

@@ -43,7 +43,7 @@ struct AppliedAdapter {
   int for_text_encoder = 0;                          // of these
   // Modules left out because the file has the same under finer names, too: qkv beside q, k and v.
   std::vector<std::string> repeated = {};
-  std::optional<AdapterRecipe> recipe = {};          // of a known adapter
+  std::optional<AdapterRecipe> recipe = {};  // of a known adapter
 };
 
 // "lora.safetensors at 0.8: 204 of 204 modules (LoRA of rank 128)".

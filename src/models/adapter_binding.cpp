@@ -38,24 +38,41 @@ bool is_bare_out(const std::string& module) {
   return module.ends_with(".out") || module.ends_with("_attention_out");
 }
 
+bool is_of_weight(AdapterPart part) {
+  return part != AdapterPart::kAlpha && part != AdapterPart::kMagnitude &&
+         part != AdapterPart::kUpBias && part != AdapterPart::kDiffBias;
+}
+
+bool changes_weight(const AdapterModule& module) {
+  return std::any_of(module.parts.begin(), module.parts.end(),
+                     [](const auto& part) { return is_of_weight(part.first); });
+}
+
 // Some trainers write a change of q, k and v together as well as one of each, and "out" beside
-// "to_out.0". The finer names count, as for diffusers. Gives the others.
-std::set<std::string> repeated_modules(const AdapterFile& file) {
+// "to_out.0". The finer names count, as for diffusers, where they are the model's. Gives the
+// others.
+template <class IsOfModel>
+std::set<std::string> repeated_modules(const AdapterFile& file, const IsOfModel& is_of_model) {
+  struct Coarse {
+    std::string name;
+    std::vector<std::string> modules;
+  };
+  std::vector<Coarse> coarse;
   std::set<std::string> finer;  // of the model
   for (const AdapterModule& module : file.modules) {
     const auto target = adapter_target(module.name);
-    if (!target || target->modules.size() != 1 || is_bare_out(module.name)) continue;
-    finer.insert(target->modules.front());
+    if (!target || target->modules.empty() || !changes_weight(module)) continue;
+    if (target->modules.size() > 1 || is_bare_out(module.name)) {
+      coarse.push_back({module.name, target->modules});
+    } else if (is_of_model(module, *target)) {
+      finer.insert(target->modules.front());
+    }
   }
   std::set<std::string> result;
-  for (const AdapterModule& module : file.modules) {
-    const auto target = adapter_target(module.name);
-    if (!target || target->modules.empty()) continue;
-    if (target->modules.size() == 1 && !is_bare_out(module.name)) continue;
-    const bool is_repeated =
-        std::all_of(target->modules.begin(), target->modules.end(),
-                    [&](const std::string& name) { return finer.count(name) > 0; });
-    if (is_repeated) result.insert(module.name);
+  for (const auto& [name, modules] : coarse) {
+    const bool is_repeated = std::all_of(
+        modules.begin(), modules.end(), [&](const auto& module) { return finer.contains(module); });
+    if (is_repeated) result.insert(name);
   }
   return result;
 }
@@ -66,7 +83,12 @@ class Binding {
       : file_(file), model_(model), scale_(scale), set_(set) {}
 
   AppliedAdapter bind() {
-    const std::set<std::string> repeated = repeated_modules(file_);
+    const auto repeated =
+        repeated_modules(file_, [&](const AdapterModule& module, const AdapterTarget& target) {
+          const Places places = places_of(target);
+          if (places.modules.empty() || !target.is_ambiguous) return !places.modules.empty();
+          return fits(read_change(module, file_.settings, file_.where), places.shape);
+        });
     for (const AdapterModule& module : file_.modules) {
       if (repeated.count(module.name) == 0) bind(module);
     }
@@ -119,13 +141,18 @@ class Binding {
           places.modules.size() > 1 ? " with those beside it" : "", " is ", places.shape,
           "; the adapter is for another model");
     for (const std::string& name : places.modules) {
-      const auto [it, is_new] = taken_.emplace(name, module.name);
-      check(is_new, file_.where, ": ", printable(it->second), " and ", printable(module.name),
-            " both change ", name, ", expected one of them; is the adapter for another model?");
+      if (changes_weight(module)) take(module.name, name, "weight");
+      if (change.adapter.bias.defined()) take(module.name, name, "bias");
     }
     ++result_.applied;
     count(change, result_);
     if (scale_ != 0) add(change, places);
+  }
+
+  void take(const std::string& of_file, const std::string& of_model, const char* what) {
+    const auto [it, is_new] = taken_.emplace(str(of_model, ".", what), of_file);
+    check(is_new, file_.where, ": ", printable(it->second), " and ", printable(of_file),
+          " both change ", it->first, ", expected one of them; is the adapter for another model?");
   }
 
   void leave_out(const AdapterModule& module, bool is_of_text_encoder) {
@@ -159,7 +186,7 @@ class Binding {
   float scale_;
   AdapterSet& set_;
   AppliedAdapter result_;
-  std::map<std::string, std::string> taken_;  // module of the model -> of the file
+  std::map<std::string, std::string> taken_;  // weight or bias of the model -> module of the file
 };
 
 }  // namespace
@@ -184,7 +211,10 @@ AppliedAdapter bind_adapter(const AdapterFile& file, const ModuleShapes& model, 
 AppliedAdapter survey_adapter(const AdapterFile& file) {
   AppliedAdapter result{.name = "", .path = file.where};
   result.modules = static_cast<int>(file.modules.size());
-  const std::set<std::string> repeated = repeated_modules(file);
+  const auto repeated =
+      repeated_modules(file, [](const AdapterModule& /*module*/, const AdapterTarget& target) {
+        return !target.is_ambiguous;
+      });
   result.repeated.assign(repeated.begin(), repeated.end());
   for (const AdapterModule& module : file.modules) {
     if (repeated.count(module.name) > 0) continue;

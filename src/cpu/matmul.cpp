@@ -47,6 +47,14 @@ class Chunks {
   std::int64_t words_, rows_, length_, stride_;
 };
 
+// Rows of a strip that a task takes: all, unless there are fewer blocks of columns than threads.
+std::int64_t task_rows(std::int64_t rows, std::int64_t columns) {
+  const std::int64_t blocks = (columns + kBlockColumns - 1) / kBlockColumns;
+  const std::int64_t wanted = (4 * num_threads() + blocks - 1) / blocks;
+  const std::int64_t pieces = std::clamp<std::int64_t>(rows / kTaskRows, 1, wanted);
+  return piece_of(rows, (rows + pieces - 1) / pieces, 6);
+}
+
 class Strip {
  public:
   Strip(const Matmul& m, Range rows)
@@ -54,9 +62,7 @@ class Strip {
 
   void run() const {
     const std::int64_t blocks = (m_.columns + kBlockColumns - 1) / kBlockColumns;
-    const std::int64_t wanted = (4 * num_threads() + blocks - 1) / blocks;
-    const std::int64_t pieces = std::clamp<std::int64_t>(rows_.size() / kTaskRows, 1, wanted);
-    const std::int64_t length = piece_of(rows_.size(), (rows_.size() + pieces - 1) / pieces, 6);
+    const std::int64_t length = task_rows(rows_.size(), m_.columns);
     const std::int64_t down = (rows_.size() + length - 1) / length;
     parallel_for(blocks * down, [&](std::int64_t i) {
       const std::int64_t column = i / down * kBlockColumns, row = i % down * length;
@@ -113,6 +119,17 @@ void multiply(const Matmul& m) {
   for (std::int64_t row = 0; row < m.rows; row += length) {
     Strip(m, {row, std::min(row + length, m.rows)}).run();
   }
+}
+
+std::int64_t times_loaded(std::int64_t rows, std::int64_t columns, std::int64_t strip_rows) {
+  if (rows == 0 || columns == 0) return 0;
+  std::int64_t times = 0;
+  const std::int64_t length = piece_of(rows, strip_rows, 6);
+  for (std::int64_t row = 0; row < rows; row += length) {
+    const std::int64_t strip = std::min(length, rows - row), task = task_rows(strip, columns);
+    times += (strip + task - 1) / task;
+  }
+  return times;
 }
 
 ProductKernel product_kernel(ProductKind kind) {

@@ -36,6 +36,10 @@ struct Matmul {
   std::function<void(Range rows, Range columns, const void* sums, std::int64_t stride)> store;
 };
 
+// How often `load_columns` gets every column: once for each strip, and again where few columns for
+// many threads are shared out by rows, too.
+std::int64_t times_loaded(std::int64_t rows, std::int64_t columns, std::int64_t strip_rows);
+
 // The sums do not depend on the number of threads, nor do those of a row on the other rows.
 void multiply(const Matmul& matmul);
 

@@ -186,9 +186,7 @@ class AdaptedWeight : public ComposedWeight {
 
   // Whether no part needs a weight or a change as a whole.
   bool is_small() const {
-    const auto is_large = [](const auto& term) {
-      return term.delta && term.delta->product_work().decoding > 0;
-    };
+    const auto is_large = [](const auto& term) { return term.delta && !term.delta->is_small(); };
     const bool has_weight = !sum_.by_columns.empty() && !columns_.defined();
     return !has_weight && std::none_of(sum_.by_rows.begin(), sum_.by_rows.end(), is_large) &&
            std::none_of(sum_.by_columns.begin(), sum_.by_columns.end(), is_large);

@@ -29,7 +29,7 @@ bool is_decoded(const ModuleAdapter& adapter, bool is_int8) {
 double product_flop(const ModuleAdapter& adapter, std::int64_t rows, bool is_int8, bool has_own) {
   const WeightDelta& delta = *adapter.delta;
   if (is_decoded(adapter, is_int8)) {
-    return static_cast<double>(ops::times_decoded(rows)) * delta.decode_flop();
+    return static_cast<double>(ops::times_decoded(rows, delta.shape()[0])) * delta.decode_flop();
   }
   const ProductWork work = delta.product_work();
   const auto count = static_cast<double>(rows);

@@ -26,7 +26,7 @@ Tensor linear(const Tensor& x, const WeightRows& weight, const Tensor& bias, Dty
   Tensor y = linear_result(x, weight.shape(), bias, out_dtype);
   const std::int64_t in = x.dim(-1), out = weight.shape()[0], rows = x.numel() / in;
   profile::Work work = profile::work(2.0 * rows * in * out, x, y);
-  work.flop += static_cast<double>(times_decoded(rows)) * weight.decode_flop();
+  work.flop += static_cast<double>(times_decoded(rows, out)) * weight.decode_flop();
   work.bytes += static_cast<double>(weight.bytes());
   const profile::Op op("linear", {rows, in, out}, work);
   if (y.numel() > 0) cpu::linear(x, decoder(weight), bias, y);
@@ -40,8 +40,8 @@ Tensor decoded(const WeightRows& weight, Dtype dtype) {
   return y;
 }
 
-std::int64_t times_decoded(std::int64_t rows) {
-  return (rows + cpu::kLinearStripRows - 1) / cpu::kLinearStripRows;
+std::int64_t times_decoded(std::int64_t rows, std::int64_t out) {
+  return cpu::times_loaded(rows, out, cpu::kLinearStripRows);
 }
 
 }  // namespace zimage::ops

@@ -36,7 +36,8 @@ Tensor linear(const Tensor& x, const WeightRows& weight, const Tensor& bias, Dty
 // Returns [out, in] of `dtype`, f32 or bf16.
 Tensor decoded(const WeightRows& weight, Dtype dtype);
 
-// How often linear() decodes the weights for so many rows of x: once for each strip of them.
-std::int64_t times_decoded(std::int64_t rows);
+// How often linear() decodes the `out` rows of a weight for so many rows of x: once for each strip
+// of them, and more often where few rows of the weight are shared by many threads.
+std::int64_t times_decoded(std::int64_t rows, std::int64_t out);
 
 }  // namespace zimage::ops

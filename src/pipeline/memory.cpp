@@ -192,7 +192,8 @@ auto& stage_of(Plan& plan, std::string_view stage) {
 std::uint64_t bound_bytes(const MemoryRequest& r) {
   const SequenceLength tokens(r.transformer, r.vae, r.width, r.height, r.tokens);
   const std::int64_t prompt =
-      tokens.caption * r.transformer.dim + tokens.total() * r.transformer.head_dim();
+      tokens.caption * r.transformer.dim +
+      (tokens.total() + tokens.image) * r.transformer.head_dim();  // the picture's tables, too
   const std::int64_t control = r.control ? tokens.image * r.transformer.dim : 0;
   return static_cast<std::uint64_t>(r.prompts * prompt + control) * sizeof(float);
 }

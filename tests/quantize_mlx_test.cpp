@@ -265,6 +265,7 @@ TEST_F(QuantizeMlx, TheManifestSaysWhatWasQuantised) {
   const std::string commit(40, 'a');
   const fs::path repository = dir_ / "hub/models--org--name";
   fs::create_directories(repository / "refs");
+  fs::create_directories(repository / "snapshots");
   std::ofstream(repository / "refs/main") << commit;
   fs::copy(test_snapshot(), repository / "snapshots" / commit, fs::copy_options::recursive);
   ::setenv("HF_HUB_CACHE", (dir_ / "hub").c_str(), 1);

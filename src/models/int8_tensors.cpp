@@ -37,14 +37,14 @@ void check_original_shape(const Json& json, const Shape& shape) {
   constexpr std::string_view kKey = "orig_shape";
   if (!json.has(kKey)) return;
   const auto original = json.get<std::vector<std::int64_t>>(kKey);
-  std::string text;
-  bool is_same = static_cast<int>(original.size()) == shape.rank();
-  for (std::size_t i = 0; i < original.size(); ++i) {
-    text += str(i == 0 ? "" : ", ", original[i]);
-    is_same = is_same && original[i] == shape[static_cast<int>(i)];
+  check(static_cast<int>(original.size()) == shape.rank(), json.where(), ": ", kKey, " has ",
+        original.size(), " axes beside a tensor ", shape, "; expected the same shape");
+  for (int i = 0; i < shape.rank(); ++i) {
+    const std::int64_t size = original[static_cast<std::size_t>(i)];
+    check(size == shape[i], json.where(), ": ", kKey, " has ", size, " for axis ", i,
+          " of a tensor ", shape,
+          "; weights that were padded are not supported, expected the same");
   }
-  check(is_same, json.where(), ": ", kKey, " is [", text, "] beside a tensor ", shape,
-        "; weights that were padded are not supported, expected the same shape");
 }
 
 int rotation_of(const StoredInt8& s) {

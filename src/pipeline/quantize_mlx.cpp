@@ -188,7 +188,7 @@ void add_origin(json& manifest, const std::string& model, const ModelOptions& op
     prefix = "base_";
   }
   const ModelSpec spec = parse_model_spec(model);
-  if (spec.kind != ModelSpec::Kind::kHub) return;
+  if (spec.kind != ModelSpec::Kind::kHub || !spec.file.empty()) return;
   // A checkpoint file has the root of its base model.
   const fs::path repository = hub::repo_folder({spec.repo, ""}, hub_options(options));
   if (snapshot.root().parent_path().parent_path() != repository) return;

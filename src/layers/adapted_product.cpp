@@ -12,12 +12,6 @@ namespace {
 
 constexpr std::int64_t kGrain = 16;  // rows of a parallel task
 
-Tensor filled(std::int64_t n, float value) {
-  Tensor x = empty({n});
-  std::fill_n(x.data<float>(), n, value);
-  return x;
-}
-
 // x times a factor for each channel, in the dtype of x.
 Tensor times_channels(const Tensor& x, const Tensor& factors) {
   Tensor y = empty(x.shape(), x.dtype());

@@ -17,12 +17,6 @@ namespace {
 constexpr std::int64_t kBlockRows = 256;  // of weights that are decoded at a time
 constexpr std::int64_t kGrain = 16;       // rows of a parallel task
 
-Tensor filled(std::int64_t n, float value) {
-  Tensor x = empty({n});
-  std::fill_n(x.data<float>(), n, value);
-  return x;
-}
-
 Tensor f32_vector(const Tensor& x) { return ops::cast(x.reshape({x.numel()}), Dtype::kF32); }
 
 // Calls body(row, values) for the rows of x, f32.
@@ -73,9 +67,8 @@ std::vector<double> norms_of(const WeightMatrix& weight, const WeightDelta* delt
 
 // m / norm, for every row or column.
 Tensor computed_gates(const WeightMatrix& weight, const ModuleAdapter& adapter, const Shape& shape,
-                      Dtype dtype, bool by_columns, const std::string& where) {
-  const WeightDeltaPtr delta = adapter.delta ? adapter.delta->prepared(dtype) : nullptr;
-  const auto norms = norms_of(weight, delta.get(), adapter.factor, shape, by_columns);
+                      const WeightDelta& delta, bool by_columns, const std::string& where) {
+  const auto norms = norms_of(weight, &delta, adapter.factor, shape, by_columns);
   Tensor gates = f32_vector(adapter.magnitude).clone();
   for (std::size_t i = 0; i < norms.size(); ++i) {
     float& gate = gates.data<float>()[i];
@@ -100,16 +93,16 @@ class SumBuilder {
       return;
     }
     const bool by_columns = a.magnitude.rank() == 2;
-    const Tensor gates = gates_of(a, by_columns);
+    const Tensor gates = gates_of(a, *delta, by_columns);
     by_columns ? add_columns(a, std::move(delta), gates) : add_rows(a, std::move(delta), gates);
   }
 
   AdapterSum sum() && { return std::move(sum_); }
 
  private:
-  Tensor gates_of(const ModuleAdapter& a, bool by_columns) const {
+  Tensor gates_of(const ModuleAdapter& a, const WeightDelta& delta, bool by_columns) const {
     const auto compute = [&] {
-      return computed_gates(weight_, a, shape_, dtype_, by_columns, where_);
+      return computed_gates(weight_, a, shape_, delta, by_columns, where_);
     };
     return a.gates ? a.gates->get(compute) : compute();
   }
@@ -156,6 +149,12 @@ class SumBuilder {
 };
 
 }  // namespace
+
+Tensor filled(std::int64_t n, float value) {
+  Tensor x = empty({n});
+  std::fill_n(x.data<float>(), n, value);
+  return x;
+}
 
 AdapterSum sum_of(const WeightMatrix& weight, const std::vector<ModuleAdapter>& adapters,
                   const Shape& shape, Dtype dtype, const std::string& where) {

@@ -34,6 +34,8 @@ struct AdapterSum {
   bool has_weights() const { return own.defined() || !by_rows.empty() || !by_columns.empty(); }
 };
 
+Tensor filled(std::int64_t n, float value);  // [n] f32
+
 // Deltas are prepared for `dtype`.
 AdapterSum sum_of(const WeightMatrix& weight, const std::vector<ModuleAdapter>& adapters,
                   const Shape& shape, Dtype dtype, const std::string& where);

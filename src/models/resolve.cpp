@@ -91,8 +91,8 @@ bool holds_components(const ModelSpec& spec) {
          (spec.kind == ModelSpec::Kind::kFolder && !Snapshot::is_snapshot(spec.path));
 }
 
-// The family of a file or of a folder of files: by what lies in and around it, by its name, else
-// Turbo. repo: that it is of, or empty.
+// The family of a file or of a folder of files: by what lies in and around it, by its name, by that
+// of its repository, else Turbo. repo: that it is of, or empty.
 FamilyChoice family_of_files(const fs::path& given, const std::string& repo) {
   fs::path path = fs::absolute(given).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();  // "folder/"
@@ -100,7 +100,8 @@ FamilyChoice family_of_files(const fs::path& given, const std::string& repo) {
     if (const auto family = family_of_metadata(folder)) return {*family, ""};
   }
   const std::string name = path.filename().string();
-  return choose_family(repo.empty() ? name : str(repo, ":", name), {});
+  const bool is_told = repo.empty() || family_of_name(name).has_value();
+  return choose_family(is_told ? name : str(repo, ":", name), {});
 }
 
 // A model made of checkpoint files, with the configurations of another one.

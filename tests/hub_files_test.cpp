@@ -109,8 +109,9 @@ TEST_F(HubFilesTest, AFileOfAnotherKindIsRefused) {
               HasSubstr("holds no transformer; it holds text_encoder"));
   EXPECT_THAT(draw({"-m", snapshot(), "--transformer", "./no.gguf"}).err,
               HasSubstr("no such file; expected a checkpoint or, on the hub, org/name:FILE"));
-  EXPECT_THAT(draw({"-m", snapshot(), "--transformer", "other/name:no.gguf"}).err,
-              HasSubstr("other/name"));
+  const Result unknown = draw({"-m", snapshot(), "--transformer", "other/name:no.gguf"});
+  EXPECT_EQ(unknown.code, 1);
+  EXPECT_THAT(unknown.err, HasSubstr("other/name: not found on " + hub_.url()));
   is_offline_ = true;
   EXPECT_THAT(draw({"-m", snapshot(), "--transformer", str(kRepo, ":zit-q8.gguf")}).err,
               HasSubstr("HF_HUB_OFFLINE"));
@@ -140,6 +141,70 @@ TEST_F(HubFilesTest, DownloadFetchesTheFile) {
   EXPECT_EQ(result.out, cached("te/qwen.gguf").string() + "\n");
   is_offline_ = true;
   EXPECT_EQ(run({"download", file}).out, result.out);
+  EXPECT_THAT(run({"download", str(kRepo, ":zit-q8.gguf")}).err, HasSubstr("HF_HUB_OFFLINE"));
+  for (const char* wrong : {":../../x.gguf", ":no.gguf"}) {
+    const Result refused = run({"download", kRepo + std::string(wrong)});
+    EXPECT_EQ(refused.code, 1);
+    EXPECT_EQ(refused.out, "");
+    EXPECT_THAT(refused.err, HasSubstr("holds no such file"));
+  }
+}
+
+TEST_F(HubFilesTest, DownloadWithoutTheHubTellsTheOnlyFileOrThatItLacks) {
+  const Result first = run({"download", kRepo, "--no-progress"});
+  ASSERT_EQ(first.code, 0) << first.err;
+  EXPECT_EQ(first.out, cached("zit-q8.gguf").string() + "\n");
+  is_offline_ = true;
+  EXPECT_EQ(run({"download", kRepo}).out, first.out);
+  fs::remove(cached("zit-q8.gguf"));
+  std::ofstream(cached("README.md")) << "# words";
+  const Result lacking = run({"download", kRepo});
+  EXPECT_EQ(lacking.code, 1);
+  EXPECT_EQ(lacking.out, "");
+  EXPECT_THAT(lacking.err, HasSubstr("HF_HUB_OFFLINE is set"));
+}
+
+TEST_F(HubFilesTest, DownloadListsSeveralCheckpointsOfEitherKind) {
+  hub_.add("split_files/a.safetensors", "a", true);
+  const Result result = run({"download", kRepo, "--dry-run"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("holds several files, split_files/a.safetensors ("));
+}
+
+TEST_F(HubFilesTest, ASnapshotThatDoesNotListTheFileIsNotTakenForIt) {
+  ASSERT_EQ(run({"download", kRepo, "--no-progress"}).code, 0);
+  fs::remove(cached("zit-q8.gguf"));
+  fs::remove_all(repo_folder_ / "refs");
+  const std::string other(40, '2');
+  fs::create_directories(repo_folder_ / "snapshots" / other);
+  std::ofstream(repo_folder_ / "trees" / (other + ".json"))
+      << R"({"format_version": 1, "files": {"x.json": {"size": 9, "blob_id": "1"}}})";
+  is_offline_ = true;
+  const Result result = draw({"-m", str(kRepo, ":zit-q8.gguf"), "--base-model", snapshot()});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("HF_HUB_OFFLINE is set"));
+}
+
+TEST_F(HubFilesTest, ACacheWithoutAListingDoesNotHideTheHub) {
+  ASSERT_EQ(run({"download", kRepo, "--no-progress"}).code, 0);
+  fs::remove_all(repo_folder_ / "trees");
+  const std::vector<std::string> named{"-m", str(kRepo, ":zit-q8.gguf"), "--base-model",
+                                       snapshot()};
+  const std::size_t asked = requests();
+  EXPECT_EQ(draw(named).code, 0);
+  EXPECT_EQ(requests(), asked);  // the file that is named is there
+  fs::remove(cached("zit-q8.gguf"));
+  std::ofstream(cached("README.md")) << "# words";
+  const Result result = draw({"-m", kRepo, "--base-model", snapshot()});
+  EXPECT_EQ(result.code, 0) << result.err;
+}
+
+TEST_F(HubFilesTest, TheNameOfTheFileTellsTheFamilyBeforeThatOfTheRepository) {
+  hub_.add("z-image-base.gguf", gguf_of("transformer"), true);
+  const Result base = draw({"-m", str(kRepo, ":z-image-base.gguf")});
+  EXPECT_THAT(base.err, HasSubstr("error: Tongyi-MAI/Z-Image: not found"));
+  const Result turbo = draw({"-m", str(kRepo, ":zit-q8.gguf")});
+  EXPECT_THAT(turbo.err, HasSubstr("error: Tongyi-MAI/Z-Image-Turbo: not found"));
 }
 
 class HubControlTest : public HubProgramTest {

@@ -69,10 +69,13 @@ std::optional<CachedSnapshot> snapshot_at(const Spec& spec, const std::string& c
   if (!fs::is_directory(snapshot.folder, error)) return {};
   const auto tree = read_tree(spec, commit, options);
   if (!tree) return snapshot;
-  snapshot.is_known_whole =
-      std::all_of(tree->files.begin(), tree->files.end(), [&](const File& file) {
-        return !matches(patterns, file.path) || is_cached(spec, commit, file, options);
-      });
+  bool has_match = false, has_all = true;
+  for (const File& file : tree->files) {
+    if (!matches(patterns, file.path)) continue;
+    has_match = true;
+    has_all = has_all && is_cached(spec, commit, file, options);
+  }
+  snapshot.is_known_whole = has_match && has_all;
   snapshot.is_known_partial = !snapshot.is_known_whole;
   return snapshot;
 }

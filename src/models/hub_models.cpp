@@ -16,11 +16,30 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// What the cache knows of a snapshot's files.
+struct CachedListing {
+  hub::CachedSnapshot snapshot;
+  hub::Listing listing;
+  bool is_of_commit;  // else of what lies in the folder: caches of older clients keep no listing
+};
+
+std::optional<CachedListing> cached_listing(const hub::Spec& spec, const hub::Options& from) {
+  const auto snapshot = hub::find_cached(spec, {}, from);
+  if (!snapshot) return {};
+  const auto tree = hub::read_tree(spec, snapshot->commit, from);
+  return CachedListing{*snapshot, tree ? *tree : listing_of(snapshot->folder), tree.has_value()};
+}
+
 ModelSpec hub_model(const std::string& model) {
   ModelSpec spec = parse_model_spec(model);
   check(spec.kind == ModelSpec::Kind::kHub, "model ", printable(model),
         " is on this machine; expected a hub id or the alias of one");
   return spec;
+}
+
+hub::Listing listing_on_hub(const std::string& model, const hub::Options& from) {
+  const ModelSpec named = hub_model(model);
+  return hub::list_files({named.repo, named.revision}, from);
 }
 
 hub::Patterns patterns_of(const ModelOptions& options) {
@@ -38,8 +57,8 @@ void check_weights(const hub::Spec& spec, const hub::Listing& listing,
         printable(options.weights_variant), "; expected .safetensors files");
 }
 
-// What `zimage download` fetches: a model's files or, of a repository without .safetensors files or
-// where one is named, a single file.
+// What `zimage download` fetches: the files of a model or network or, where one is named or the
+// repository is one of checkpoint files, a single file.
 struct Download {
   hub::Spec spec;
   hub::Listing listing;
@@ -47,16 +66,15 @@ struct Download {
   std::string file;  // empty: the model's files
 };
 
-Download download_of(const std::string& model, const hub::Options& from,
-                     const ModelOptions& options) {
+Download download_of(const std::string& model, hub::Listing listing, const ModelOptions& options) {
   const ModelSpec named = hub_model(model);
-  Download download{
-      .spec = {named.repo, named.revision}, .listing = {}, .patterns = {}, .file = {}};
-  download.listing = hub::list_files(download.spec, from);
-  const std::vector<std::string> names = names_of(download.listing);
-  const bool has_safetensors = std::any_of(
-      names.begin(), names.end(), [](const auto& name) { return name.ends_with(".safetensors"); });
-  if (!named.file.empty() || (!has_safetensors && is_of_checkpoint_files(download.listing))) {
+  Download download{.spec = {named.repo, named.revision},
+                    .listing = std::move(listing),
+                    .patterns = {},
+                    .file = {}};
+  const bool is_of_files =
+      is_of_checkpoint_files(download.listing) && !is_one_network(download.listing);
+  if (!named.file.empty() || is_of_files) {
     download.file = choose_checkpoint(download.listing, named.file, named.repo,
                                       str("model ", printable(model)));
     download.patterns = {hub::literal_pattern(download.file)};
@@ -71,11 +89,37 @@ fs::path place_of(const fs::path& folder, const std::string& file) {
   return file.empty() ? folder : folder / file;
 }
 
+// Where what download_of() tells lies in the cache; nothing when it is not known to be whole.
+std::optional<fs::path> cached_download(const std::string& model, const hub::Options& from,
+                                        const ModelOptions& options) {
+  const ModelSpec named = hub_model(model);
+  const auto known = cached_listing({named.repo, named.revision}, from);
+  if (!known) return {};
+  if (!known->is_of_commit) {
+    if (named.file.empty() || !lists(known->listing, named.file)) return {};
+    return known->snapshot.folder / named.file;
+  }
+  const Download wanted = download_of(model, known->listing, options);
+  const auto cached = hub::find_cached(wanted.spec, wanted.patterns, from);
+  if (!cached || !cached->is_known_whole) return {};
+  return place_of(cached->folder, wanted.file);
+}
+
+// Whether every pattern has a file.
+bool all_match(const hub::Listing& listing, const hub::Patterns& patterns) {
+  return std::all_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
+    return std::any_of(listing.files.begin(), listing.files.end(),
+                       [&](const hub::File& file) { return hub::matches({pattern}, file.path); });
+  });
+}
+
 // Looks before 20 GB of something else are fetched.
 void check_is_z_image(const hub::Spec& spec, const hub::Listing& listing,
                       const hub::Options& from) {
   check(lists(listing, "model_index.json"), spec.repo,
-        " is no Z-Image model: it holds no model_index.json and no checkpoint file");
+        is_of_checkpoint_files(listing)
+            ? " holds checkpoint files and no model_index.json; expected a snapshot"
+            : " is no Z-Image model: it holds no model_index.json and no checkpoint file");
   Snapshot::check_class(hub::download(spec, listing, {"model_index.json"}, from, {}));
 }
 
@@ -116,15 +160,21 @@ fs::path chosen_files(const hub::Spec& spec, const std::string& wanted,
                       const std::function<hub::Patterns(const hub::Listing&)>& patterns_of,
                       const ModelOptions& options) {
   const hub::Options from = hub_options(options);
-  if (const auto cached = hub::find_cached(spec, {}, from)) {
-    const auto listing = hub::read_tree(spec, cached->commit, from);
-    // What the cache does not list may be new on the hub.
-    if (listing && (wanted.empty() || from.is_offline || lists(*listing, wanted))) {
-      const auto chosen = hub::find_cached(spec, patterns_of(*listing), from);
-      if (chosen && chosen->is_known_whole) return chosen->folder;
-    } else if (!listing && from.is_offline) {
-      (void)patterns_of(listing_of(cached->folder));
-      return cached->folder;
+  if (const auto known = cached_listing(spec, from)) {
+    const bool is_listed = !wanted.empty() && lists(known->listing, wanted);
+    if (!known->is_of_commit) {
+      if (from.is_offline || is_listed) {
+        const hub::Patterns patterns = patterns_of(known->listing);
+        if (from.is_offline || all_match(known->listing, patterns)) return known->snapshot.folder;
+      }
+    } else if (wanted.empty() || from.is_offline || is_listed) {
+      // What the cache does not list may be new on the hub.
+      const auto chosen = hub::find_cached(spec, patterns_of(known->listing), from);
+      // Another snapshot may be whole because it lists less.
+      std::error_code error;
+      if (chosen && chosen->is_known_whole &&
+          (wanted.empty() || fs::exists(chosen->folder / wanted, error)))
+        return chosen->folder;
     }
   }
   const hub::Listing listing = hub::list_files(spec, from);
@@ -146,15 +196,19 @@ fs::path hub_checkpoint(const hub::Spec& spec, const std::string& file, const st
 
 bool is_checkpoint_repository(const hub::Spec& spec, const ModelOptions& options) {
   const hub::Options from = hub_options(options);
-  const auto cached = hub::find_cached(spec, {}, from);
-  if (!cached) return !from.is_offline && is_of_checkpoint_files(hub::list_files(spec, from));
-  const auto listing = hub::read_tree(spec, cached->commit, from);
-  return is_of_checkpoint_files(listing ? *listing : listing_of(cached->folder));
+  if (const auto known = cached_listing(spec, from)) {
+    const bool is_of_files = is_of_checkpoint_files(known->listing);
+    // Without the commit's listing only the presence of model_index.json is certain.
+    const bool is_certain =
+        lists(known->listing, "model_index.json") || (is_of_files && known->is_of_commit);
+    if (is_certain || from.is_offline) return is_of_files;
+  }
+  return !from.is_offline && is_of_checkpoint_files(hub::list_files(spec, from));
 }
 
 DownloadPlan plan_download(const std::string& model, const ModelOptions& options) {
   const hub::Options from = hub_options(options);
-  const Download wanted = download_of(model, from, options);
+  const Download wanted = download_of(model, listing_on_hub(model, from), options);
   const std::string& commit = wanted.listing.commit;
   DownloadPlan plan{.repo = wanted.spec.repo, .commit = commit, .folder = {}, .items = {}};
   plan.folder = hub::snapshot_of(wanted.spec, commit, from);
@@ -170,15 +224,9 @@ DownloadPlan plan_download(const std::string& model, const ModelOptions& options
 fs::path download_model(const std::string& model, const ModelOptions& options) {
   const hub::Options from = hub_options(options);
   if (from.is_offline) {
-    const ModelSpec named = hub_model(model);
-    const auto patterns =
-        named.file.empty() ? patterns_of(options) : hub::Patterns{hub::literal_pattern(named.file)};
-    const auto cached = hub::find_cached({named.repo, named.revision}, patterns, from);
-    const fs::path path = cached ? place_of(cached->folder, named.file) : fs::path();
-    std::error_code error;
-    if (cached && cached->is_known_whole && fs::exists(path, error)) return path;
+    if (const auto path = cached_download(model, from, options)) return *path;
   }
-  const Download wanted = download_of(model, from, options);
+  const Download wanted = download_of(model, listing_on_hub(model, from), options);
   return place_of(fetch_files(wanted.spec, wanted.listing, wanted.patterns, from, options),
                   wanted.file);
 }

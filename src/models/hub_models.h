@@ -23,8 +23,9 @@ std::filesystem::path fetch_files(const hub::Spec& spec, const hub::Listing& lis
                                   const ModelOptions& options);
 
 // The folder in the cache with the files that `patterns_of` picks from a repository's listing; what
-// is missing is downloaded. Without the hub it is enough that the cache tells the choice. wanted:
-// the file that the user named, or empty.
+// is missing is downloaded. Without the hub it is enough that the cache tells the choice; in a
+// cache without a listing a file that is named is taken when all that is wanted with it is there.
+// wanted: the file that the user named, or empty.
 std::filesystem::path chosen_files(
     const hub::Spec& spec, const std::string& wanted,
     const std::function<hub::Patterns(const hub::Listing&)>& patterns_of,
@@ -34,7 +35,8 @@ std::filesystem::path chosen_files(
 std::filesystem::path hub_checkpoint(const hub::Spec& spec, const std::string& file,
                                      const std::string& what, const ModelOptions& options);
 
-// Whether a repository is no snapshot but holds checkpoint files. Asks the cache first.
+// Whether a repository is no snapshot but holds checkpoint files. Asks the cache first, and the hub
+// where the cache leaves it open.
 bool is_checkpoint_repository(const hub::Spec& spec, const ModelOptions& options);
 
 }  // namespace zimage

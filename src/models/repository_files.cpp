@@ -6,6 +6,7 @@
 #include "core/check.h"
 #include "io/printable.h"
 #include "models/checkpoint_file.h"
+#include "models/control_repository.h"
 #include "models/listed_names.h"
 
 namespace zimage {
@@ -81,6 +82,15 @@ bool lists(const hub::Listing& listing, const std::string& path) {
 
 bool is_of_checkpoint_files(const hub::Listing& listing) {
   return !lists(listing, std::string(kSnapshotIndex)) && !checkpoints_in(listing).empty();
+}
+
+bool is_one_network(const hub::Listing& listing) {
+  const std::vector<hub::File> files = checkpoints_in(listing);
+  const auto is_of_diffusers = [](const hub::File& file) {
+    return fs::path(file.path).filename().string().starts_with(kControlWeights);
+  };
+  if (files.size() == 1) return files.front().path.ends_with(".safetensors");
+  return !files.empty() && std::all_of(files.begin(), files.end(), is_of_diffusers);
 }
 
 std::string choose_checkpoint(const hub::Listing& listing, const std::string& wanted,

@@ -305,6 +305,14 @@ class BadGguf : public GgufModel {
     bytes.replace(axes_at + 4 + axes * 8, 4, bytes_of(id));
     std::ofstream(copy, std::ios::binary) << bytes;
   }
+  // Before any work.
+  static RunPlan plan(const PipelineOptions& how) {
+    const Pipeline pipeline(root().string(), how);
+    GenerateOptions options = pipeline.defaults();
+    options.prompt = "a cat";
+    options.width = options.height = 64;
+    return pipeline.plan(options);
+  }
   std::string error_with(const GgufWriter& writer) {
     writer.save((*dir_ / "bad.gguf").string());
     ModelOptions options;
@@ -341,7 +349,8 @@ TEST_F(BadGguf, NamesATypeThatCannotBeReadWhereItIsNeeded) {
     save_with_type(transformer(), "model.diffusion_model.layers.0.attention.qkv.weight", id,
                    options.transformer);
     for (const auto dtype : {ComputeDtype::kBf16, ComputeDtype::kInt8}) {
-      EXPECT_THAT(error_of([&] { return draw(options, dtype); }),
+      const PipelineOptions how{.dtype = dtype, .model = options};
+      EXPECT_THAT(error_of([&] { return plan(how); }),
                   HasSubstr("layers.0.attention.qkv.weight is " + name +
                             ", which cannot be read; expected F32, F16, BF16, Q8_0, Q4_0,"));
     }

@@ -64,10 +64,12 @@ void WeightSurvey::check(const std::string& where) const {
     throw Error(
         str(where, ": tensor ", name, " is missing, as are ", missing.size() - 1, " others"));
   }
-  for (const auto& [name, found, expected] : mismatched) {
-    throw Error(str(where, ": ", name, " is ", found, ", expected ", expected));
+  for (const auto& [name, found, expected, file] : mismatched) {
+    throw Error(
+        str(file.empty() ? where : file, ": ", name, " is ", found, ", expected ", expected));
   }
-  for (const auto& [name, type] : unreadable) {
+  for (const auto& [name, type, fault] : unreadable) {
+    if (!fault.empty()) throw Error(fault);
     throw Error(str(where, ": ", name, " is ", type, ", expected floating-point numbers"));
   }
   for (const std::string& name : surplus) {
@@ -308,10 +310,11 @@ Tensor WeightMap::surveyed(const std::string& name, const Shape& shape, Dtype dt
   if (it == entries_.end()) {
     survey_->missing.push_back(name);
   } else if (!(it->second.shape() == shape)) {
-    survey_->mismatched.push_back({name, it->second.shape(), shape});
+    survey_->mismatched.push_back({name, it->second.shape(), shape, it->second.file});
   }
   if (it != entries_.end() && !it->second.is_number()) {
-    survey_->unreadable.emplace_back(name, it->second.type());
+    const auto& known = it->second.unreadable;
+    survey_->unreadable.push_back({name, it->second.type(), known ? known->fault : ""});
   }
   taken_.insert(name);
   survey_->asked.emplace_back(name, shape);

@@ -49,11 +49,16 @@ struct WeightSurvey {
   struct Mismatch {
     std::string name;
     Shape found, expected;
+    std::string file;
+  };
+  struct Unreadable {
+    std::string name, type;
+    std::string fault;  // the whole message; empty where the type is no floating-point one
   };
   std::vector<std::string> missing, surplus;
   std::vector<Mismatch> mismatched;
-  std::vector<std::pair<std::string, std::string>> unreadable;  // with the name of their type
-  std::vector<std::pair<std::string, Shape>> asked;             // all that the model asked for
+  std::vector<Unreadable> unreadable;
+  std::vector<std::pair<std::string, Shape>> asked;  // all that the model asked for
 
   // Throws Error for the first that is missing, of another shape, unreadable or surplus.
   void check(const std::string& where) const;

@@ -93,8 +93,8 @@ Out component_out(const Snapshot& snapshot, const std::string& component) {
                                  {"expected", shape_text(m.expected)}});
   }
   out["unreadable"] = Out::array();
-  for (const auto& [name, type] : found.unreadable) {
-    out["unreadable"].push_back({{"name", printable(name)}, {"dtype", type}});
+  for (const auto& tensor : found.unreadable) {
+    out["unreadable"].push_back({{"name", printable(tensor.name)}, {"dtype", tensor.type}});
   }
   out["surplus"] = names_out(found.surplus);
   out["config"] = config_out(snapshot.root() / component / "config.json");

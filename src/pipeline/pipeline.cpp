@@ -118,6 +118,7 @@ void Pipeline::check_options(const GenerateOptions& options) const {
 RunPlan Pipeline::plan(const GenerateOptions& options) const {
   const LoadedModel& model = impl_->model;
   model.check_picture(options);
+  check_weights(model, options);
   return plan_run(model, options);
 }
 

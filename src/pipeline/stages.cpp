@@ -11,6 +11,7 @@
 #include "models/component_weights.h"
 #include "ops/elementwise.h"
 #include "pipeline/control_context.h"
+#include "pipeline/survey.h"
 
 namespace zimage {
 namespace {
@@ -92,9 +93,13 @@ void report(const GenerateOptions& options, const Progress& progress) {
 }
 
 void check_weights(const LoadedModel& model, const GenerateOptions& options) {
-  const WeightMap weights = model.load_weights("vae");
-  (void)VaeDecoder(model.vae, weights, model.compute);
-  if (options.image || options.control.any()) (void)VaeEncoder(model.vae, weights, model.compute);
+  for (const std::string component : {"text_encoder", "transformer", "vae"}) {
+    const WeightMap weights = model.load_weights(component);
+    survey(weights, model.snapshot, component).check(weights.where());
+  }
+  if (options.image || options.control.any()) {
+    (void)VaeEncoder(model.vae, model.load_weights("vae"), model.compute);
+  }
   if (model.control) check_control_weights(model);
 }
 

@@ -16,8 +16,8 @@ void throw_if_cancelled(const GenerateOptions& options);
 // Tells the caller where the work is; throws Cancelled as well.
 void report(const GenerateOptions& options, const Progress& progress);
 
-// Throws Error for a fault in the weights of the stages around the transformer, so that it is not
-// found after hours of denoising.
+// Throws Error for weights that are missing, of another shape or of a type that cannot be read, so
+// that they are not found after hours of denoising.
 void check_weights(const LoadedModel& model, const GenerateOptions& options);
 
 // Prompts to embeddings; keeps those of the last request, so that the next picture of the same text

@@ -50,7 +50,8 @@ struct DownloadPlan {
 DownloadPlan plan_download(const std::string& model, const ModelOptions& options = {});
 
 // Fetches a hub model into the Hugging Face cache; returns its snapshot folder, or the file that is
-// named or stands alone in a repository of .gguf files.
+// named or stands alone in a repository of .gguf files. Of several checkpoint files without
+// model_index.json one has to be named.
 std::filesystem::path download_model(const std::string& model, const ModelOptions& options = {});
 
 struct ModelEntry {

@@ -56,8 +56,9 @@ Listing list_files(const Spec& spec, const Options& options);
 struct CachedSnapshot {
   std::filesystem::path folder;
   std::string commit;
-  // By the commit's listing in the cache, every file that matches is there in full, or some lack.
-  // Without a listing (caches of older clients) neither is known: the caller looks for itself.
+  // By the commit's listing in the cache, every file that matches is there in full, or some lack;
+  // where none matches, what was looked for lacks. Without a listing (caches of older clients)
+  // neither is known: the caller looks for itself.
   bool is_known_whole = false, is_known_partial = false;
 };
 

@@ -85,10 +85,7 @@ void time_loading(std::int64_t in, std::int64_t out, Limit limit, const AddRow& 
 }  // namespace
 
 void time_adapters(std::int64_t tokens, Limit limit, const AddRow& add) {
-  constexpr std::int64_t kDim = 3840, kFfn = 10240;
-  time_shape(tokens, kDim, kDim, limit, add);
-  time_shape(tokens, kDim, kFfn, limit, add);
-  time_shape(tokens, kFfn, kDim, limit, add);
+  for (const auto& [in, out] : kBlockProducts) time_shape(tokens, in, out, limit, add);
 }
 
 void time_adapters_loading(Limit limit, const AddRow& add) {

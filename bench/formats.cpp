@@ -31,10 +31,7 @@ void time_shape(std::int64_t tokens, std::int64_t in, std::int64_t out, Limit li
 }  // namespace
 
 void time_formats(std::int64_t tokens, Limit limit, const AddRow& add) {
-  constexpr std::int64_t kDim = 3840, kFfn = 10240;
-  time_shape(tokens, kDim, kDim, limit, add);
-  time_shape(tokens, kDim, kFfn, limit, add);
-  time_shape(tokens, kFfn, kDim, limit, add);
+  for (const auto& [in, out] : kBlockProducts) time_shape(tokens, in, out, limit, add);
 }
 
 }  // namespace zimage::bench

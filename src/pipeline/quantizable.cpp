@@ -8,7 +8,6 @@
 #include "layers/config.h"
 #include "models/component_weights.h"
 #include "pipeline/survey.h"
-#include "transformer/controlnet.h"
 
 namespace zimage {
 namespace {
@@ -63,11 +62,7 @@ void check_control_quantizable(const WeightMap& control) {
   // Those that were never trained are written, too.
   const bool has_untrained = transformer.n_refiner_layers > 0 && config.refiner == kControlLayers;
   if (has_untrained) config.refiner = kOwn;
-  WeightMap weights = control;
-  WeightSurvey survey;
-  weights.begin_survey(survey);
-  (void)ControlNet(config, transformer, weights, Dtype::kBf16);
-  survey.check(control.where());
+  survey_control(control, config, transformer).check(control.where());
 }
 
 void check_finite(const Tensor& scales, const std::string& weight, const std::string& where) {

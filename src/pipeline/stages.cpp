@@ -72,15 +72,6 @@ class EncodingStage {
   VaeEncoder encoder_;
 };
 
-// On zeros that take no memory: by names, shapes and dtypes alone.
-void check_control_weights(const LoadedModel& model) {
-  WeightMap weights = load_control(*model.control_files);
-  WeightSurvey survey;
-  weights.begin_survey(survey);
-  (void)ControlNet(*model.control, model.transformer, weights, model.compute);
-  survey.check(weights.where());
-}
-
 }  // namespace
 
 void throw_if_cancelled(const GenerateOptions& options) {
@@ -100,7 +91,10 @@ void check_weights(const LoadedModel& model, const GenerateOptions& options) {
   if (options.image || options.control.any()) {
     (void)VaeEncoder(model.vae, model.load_weights("vae"), model.compute);
   }
-  if (model.control) check_control_weights(model);
+  if (model.control) {
+    const WeightMap weights = load_control(*model.control_files);
+    survey_control(weights, *model.control, model.transformer).check(weights.where());
+  }
 }
 
 std::vector<Tensor> PromptEncoder::encode(const LoadedModel& model, const GenerateOptions& options,

@@ -24,6 +24,14 @@ WeightSurvey survey(WeightMap weights, const Snapshot& snapshot, const std::stri
   return result;
 }
 
+WeightSurvey survey_control(WeightMap weights, const ControlNetConfig& config,
+                            const TransformerConfig& transformer) {
+  WeightSurvey result;
+  weights.begin_survey(result);
+  const ControlNet probe(config, transformer, weights, Dtype::kBf16);
+  return result;
+}
+
 WeightSurvey survey(const Snapshot& snapshot, const std::string& component) {
   return survey(load_weights(snapshot, component), snapshot, component);
 }
